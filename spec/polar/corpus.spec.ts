@@ -1,0 +1,59 @@
+import { expect } from 'chai';
+import { blocks } from './corpus/blocks.js';
+import type { Feature } from './corpus/corpus.js';
+import { hosts } from './corpus/hosts.js';
+import { logic } from './corpus/logic.js';
+import { rules } from './corpus/rules.js';
+import { syntax } from './corpus/syntax.js';
+import { terms } from './corpus/terms.js';
+import { askCompiled, askOso, type Case, isCrash } from './engines.js';
+
+const features: readonly Feature[] = [...syntax, ...terms, ...rules, ...logic, ...hosts, ...blocks];
+
+describe('CompiledOso answers like Oso', () => {
+  let cases = 0;
+  let crashes = 0;
+  const fellBack: string[] = [];
+
+  for (const feature of features) {
+    describe(feature.name, () => {
+      feature.cases.forEach((each, at) => {
+        it(titleOf(each, at), async () => {
+          cases++;
+          const oso = await askOso(each);
+          const compiled = await askCompiled(each);
+          const last = oso.answers.at(-1);
+          // Where Oso's engine crashes it gives no answer, and neither must the compiled form give one.
+          const answered = last !== undefined && isCrash(last) ? oso.answers.length - 1 : oso.answers.length;
+          if (answered < oso.answers.length) {
+            crashes++;
+            expect(compiled.answers[answered]).to.match(/^error /);
+          }
+          expect(compiled.answers.slice(0, answered)).to.deep.equal(oso.answers.slice(0, answered));
+          if (compiled.fallbacks.length > 0) {
+            fellBack.push(
+              `${feature.name}: ${compiled.fallbacks.map(({ construct }) => construct).join(', ')}`,
+            );
+          }
+        });
+      });
+    });
+  }
+
+  it('has compiled code answer at least 99 of 100 cases', function () {
+    if (cases < 400) this.skip();
+    expect(fellBack.length, fellBack.join('\n')).to.be.at.most(cases / 100);
+  });
+
+  after(() => {
+    process.stdout.write(`      ${cases} cases, ${fellBack.length} with fallbacks, ${crashes} beyond Oso\n`);
+    if (process.env.SHOW_FALLBACKS) process.stdout.write(`${fellBack.join('\n')}\n`);
+  });
+});
+
+function titleOf({ policy, questions }: Case, at: number): string {
+  const first = questions.find(question => typeof question === 'string');
+  const asked = first ? ` asked ${first || 'nothing'}` : '';
+  const text = policy.replace(/\s+/g, ' ').trim();
+  return `${at + 1}. ${text.length > 70 ? `${text.slice(0, 67)}…` : text}${asked}`;
+}

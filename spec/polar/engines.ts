@@ -1,0 +1,120 @@
+import { inspect } from 'node:util';
+import { Oso, Variable } from 'oso';
+import { CompiledOso, type FallbackCount } from '../../src/polar/index.js';
+import { makeWorld, type World } from './world.js';
+
+/** A question to a policy: a text in Polar's notation, or something to do with an Oso. */
+export type Question = string | ((oso: Oso, world: World['constants']) => unknown);
+
+/** A policy and what to ask it; both engines must say the same. */
+export interface Case {
+  readonly policy: string;
+  readonly questions: readonly Question[];
+  readonly equalityFn?: ((left: unknown, right: unknown) => boolean) | undefined;
+}
+
+export interface Answers {
+  /** One text for each question: its results in order, or the name of the error; or the name of the load's error. */
+  readonly answers: readonly string[];
+  readonly fallbacks: readonly FallbackCount[];
+}
+
+export async function askOso(given: Case): Promise<Answers> {
+  return { answers: await ask(new Oso({ equalityFn: given.equalityFn }), given), fallbacks: [] };
+}
+
+export async function askCompiled(given: Case): Promise<Answers> {
+  const oso = new CompiledOso({ equalityFn: given.equalityFn });
+  const answers = await ask(oso as unknown as Oso, given);
+  return { answers, fallbacks: oso.fallbacks };
+}
+
+/** The engine of Oso has crashed: it has no answer to compare with. */
+export function isCrash(answer: string): boolean {
+  return answer.startsWith('error RuntimeError unreachable') || answer.includes('recursive use of an object');
+}
+
+async function ask(oso: Oso, { policy, questions }: Case): Promise<string[]> {
+  const world = makeWorld();
+  world.register(oso);
+  try {
+    const loaded = await quietly(() => answerTo(() => oso.loadStr(policy, 'policy.polar')));
+    if (loaded.startsWith('error')) return [loaded];
+    const answers: string[] = [];
+    for (const question of questions) {
+      answers.push(await quietly(() => answerTo(() => put(oso, world, question))));
+      if (isCrash(answers.at(-1) as string)) break;
+    }
+    return answers;
+  } finally {
+    try {
+      oso.free();
+    } catch {
+      // A crashed engine cannot be freed.
+    }
+  }
+}
+
+async function put(oso: Oso, { constants }: World, question: Question): Promise<unknown> {
+  if (typeof question === 'string') return collect(oso.query(question));
+  const answer = await question(oso, constants);
+  return isResults(answer) ? collect(answer) : answer;
+}
+
+const MAX_RESULTS = 200;
+
+async function collect(results: AsyncIterable<Map<string, unknown>>): Promise<unknown[]> {
+  const collected: unknown[] = [];
+  for await (const bindings of results) {
+    const names = [...bindings.keys()].sort();
+    collected.push(names.map(name => [name, bindings.get(name)]));
+    if (collected.length >= MAX_RESULTS) break;
+  }
+  return collected;
+}
+
+async function answerTo(action: () => unknown): Promise<string> {
+  try {
+    return describe(await action());
+  } catch (error) {
+    if (!(error instanceof Error)) return `error ${describe(error)}`;
+    // The engine's panics are WebAssembly's errors, all of the same name.
+    const detail = error.name === 'RuntimeError' || error.name === 'Error' ? ` ${error.message}` : '';
+    const own = /^(Runtime|Parse|Validation|Operational)Error::/.test(error.name);
+    return `error ${error.name}${own ? '' : detail}`;
+  }
+}
+
+/** Values as text. The names of variables without a value are the engine's own affair. */
+function describe(value: unknown): string {
+  return inspect(withoutNames(value, 0), { depth: 8, breakLength: Number.POSITIVE_INFINITY, sorted: true });
+}
+
+function withoutNames(value: unknown, depth: number): unknown {
+  if (depth > 20) return '…';
+  if (value instanceof Variable) return Symbol.for('a variable');
+  if (Array.isArray(value)) return value.map(each => withoutNames(each, depth + 1));
+  if (Object.is(value, -0)) return 0;
+  return value;
+}
+
+function isResults(value: unknown): value is AsyncIterable<Map<string, unknown>> {
+  return typeof value === 'object' && value !== null && Symbol.asyncIterator in value && 'return' in value;
+}
+
+/** What the policy prints belongs to its answer; warnings do not. */
+async function quietly(action: () => Promise<string>): Promise<string> {
+  const printed: unknown[] = [];
+  const { log, warn, error } = console;
+  // biome-ignore-start lint/suspicious/noConsole: Oso prints there, and what it prints is compared.
+  console.log = (...args: unknown[]) => printed.push(...args);
+  console.warn = () => {};
+  console.error = () => {};
+  try {
+    const answer = await action();
+    return printed.length > 0 ? `${answer} printed ${inspect(printed)}` : answer;
+  } finally {
+    Object.assign(console, { log, warn, error });
+  }
+  // biome-ignore-end lint/suspicious/noConsole: see above.
+}

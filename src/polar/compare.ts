@@ -1,0 +1,136 @@
+import { NotCovered, runtimeError } from './errors.js';
+import { isThenable } from './host.js';
+import type { Code, Machine, PlaceOf } from './machine.js';
+import type { Comparison } from './syntax.js';
+import { compareStrings, Dictionary, deref, Instance, List, Logical, numberOf, type Value } from './terms.js';
+
+/** Compares two known values and goes on with `next` where the comparison holds. */
+export function compare(
+  machine: Machine,
+  operator: Comparison,
+  left: Value,
+  right: Value,
+  placeOf: PlaceOf,
+  next: Code,
+): Code {
+  if (left instanceof Instance || right instanceof Instance) {
+    return compareInHost(machine, operator, left, right, next);
+  }
+  if (typeof left === 'string' && typeof right === 'string') {
+    return inOrder(operator, compareStrings(left, right)) ? next : machine.fail();
+  }
+  const a = comparable(left);
+  const b = comparable(right);
+  if (a === undefined || b === undefined) {
+    throw runtimeError(
+      'Unsupported',
+      `"${operator}" compares numbers, booleans, strings and objects, and both sides must be of the same kind`,
+      placeOf(),
+    );
+  }
+  return compareNumbers(operator, a, b) ? next : machine.fail();
+}
+
+/** Compares as JavaScript compares: by the equality function, or by JavaScript's own operators. */
+export function compareInHost(
+  machine: Machine,
+  operator: Comparison,
+  left: Value,
+  right: Value,
+  next: Code,
+): Code {
+  const a = operand(machine, left);
+  const b = operand(machine, right);
+  if (isThenable(a) || isThenable(b)) {
+    return machine.suspend(
+      Promise.resolve(a).then(async known => [known, await b] as const),
+      pair => {
+        const [knownLeft, knownRight] = pair as readonly [unknown, unknown];
+        return answer(machine, hostAnswer(machine, operator, knownLeft, knownRight), next);
+      },
+    );
+  }
+  return answer(machine, hostAnswer(machine, operator, a, b), next);
+}
+
+function operand(machine: Machine, value: Value): unknown {
+  if (value instanceof Instance) return value.value;
+  if ((value instanceof List || value instanceof Dictionary) && holdsVariable(value)) {
+    // Oso would show the host the variables themselves, whatever they are bound to.
+    throw new NotCovered('an object compared with a list or dictionary that holds variables', undefined);
+  }
+  return machine.host.toJs(value);
+}
+
+function holdsVariable(value: Value): boolean {
+  const open: Value[] = [value];
+  for (let next = open.pop(); next !== undefined; next = open.pop()) {
+    if (next instanceof Logical) return true;
+    if (next instanceof List) {
+      open.push(...next.items);
+      if (next.rest !== undefined) return true;
+    } else if (next instanceof Dictionary) open.push(...next.fields.values());
+  }
+  return false;
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: JavaScript compares anything with anything, and the policy asked for it.
+function hostAnswer({ host }: Machine, operator: Comparison, left: any, right: any): unknown {
+  switch (operator) {
+    case '==':
+      return host.equals(left, right);
+    case '!=':
+      return !host.equals(left, right);
+    case '<':
+      return left < right;
+    case '<=':
+      return left <= right;
+    case '>':
+      return left > right;
+    case '>=':
+      return left >= right;
+  }
+}
+
+function answer(machine: Machine, reply: unknown, next: Code): Code {
+  if (isThenable(reply)) return machine.suspend(reply, known => answer(machine, known, next));
+  return holds(reply) ? next : machine.fail();
+}
+
+/** Whether the host answered yes. Answers cross into Oso's engine as 32-bit integers. */
+export function holds(reply: unknown): boolean {
+  return typeof reply === 'boolean' ? reply : (Number(reply) | 0) !== 0;
+}
+
+function inOrder(operator: Comparison, order: number): boolean {
+  return compareNumbers(operator, order, 0);
+}
+
+function compareNumbers(operator: Comparison, left: number, right: number): boolean {
+  switch (operator) {
+    case '==':
+      return left === right;
+    case '!=':
+      return left !== right;
+    case '<':
+      return left < right;
+    case '<=':
+      return left <= right;
+    case '>':
+      return left > right;
+    case '>=':
+      return left >= right;
+  }
+}
+
+/** Booleans compare as 0 and 1. */
+function comparable(value: Value): number | undefined {
+  return typeof value === 'boolean' ? Number(value) : numberOf(value);
+}
+
+/** The values of a comparison's sides, where both are known; undefined where one is an unbound variable. */
+export function known(left: Value, right: Value): readonly [Value, Value] | undefined {
+  const a = deref(left);
+  const b = deref(right);
+  return a instanceof Logical || b instanceof Logical ? undefined : [a, b];
+}

@@ -1,0 +1,11 @@
+export { CompiledOso, type CompiledOsoOptions, type Fallback, type FallbackCount } from './compiled-oso.js';
+export {
+  type PolarErrorCode,
+  PolicyBudgetError,
+  PolicyError,
+  type PolicyPlace,
+  UnregisteredClassError,
+} from './errors.js';
+export type { Budget } from './machine.js';
+export type { Observation, Observer } from './observe.js';
+export type { Place } from './source.js';

@@ -1,0 +1,106 @@
+import { runtimeError } from './errors.js';
+import { isThenable } from './host.js';
+import type { Code, Machine, PlaceOf } from './machine.js';
+import type { Value } from './terms.js';
+
+/** What a look-up asks for: a field, or a method with its arguments. */
+export interface Attribute {
+  readonly name: string;
+  readonly args: readonly Value[] | undefined;
+}
+
+/** Takes the value that was found and says how to go on. */
+export type Found = (machine: Machine, value: unknown) => Code;
+
+/** A look-up that failed for a reason which the policy, not the host, has to answer for. */
+class Missing {
+  readonly message: string;
+  readonly cause: unknown;
+  constructor(message: string, cause?: unknown) {
+    this.message = message;
+    this.cause = cause;
+  }
+}
+
+/**
+ * Looks up a field or calls a method of a JavaScript value. Where it is missing, or the host throws a TypeError, a
+ * condition fails with an error; a pattern, and anything inside of `not`, goes on with `undefined`. That is Oso's way.
+ */
+export function lookup(
+  machine: Machine,
+  receiver: unknown,
+  attribute: Attribute,
+  placeOf: PlaceOf | undefined,
+  found: Found,
+): Code {
+  if (isThenable(receiver)) {
+    return machine.suspend(receiver, awaited => lookup(machine, awaited, attribute, placeOf, found));
+  }
+  const { args } = attribute;
+  if (args === undefined) return settle(machine, read(machine, receiver, attribute.name), placeOf, found);
+  const values = args.map(arg => machine.host.toJs(arg));
+  if (!values.some(isThenable)) {
+    return settle(machine, call(machine, receiver, attribute.name, values), placeOf, found);
+  }
+  return machine.suspend(Promise.all(values), awaited =>
+    settle(machine, call(machine, receiver, attribute.name, awaited as unknown[]), placeOf, found),
+  );
+}
+
+function settle(machine: Machine, outcome: unknown, placeOf: PlaceOf | undefined, found: Found): Code {
+  if (outcome instanceof Missing) {
+    if (placeOf !== undefined && machine.negations.length === 0) {
+      throw runtimeError('Application', outcome.message, placeOf(), outcome.cause);
+    }
+    return found(machine, undefined);
+  }
+  if (isThenable(outcome)) {
+    return machine.suspend(outcome, value =>
+      value instanceof Missing ? settle(machine, value, placeOf, found) : found(machine, value),
+    );
+  }
+  return found(machine, outcome);
+}
+
+function read(machine: Machine, receiver: unknown, name: string): unknown {
+  if (receiver === null || receiver === undefined) return missing(name);
+  try {
+    const related = relatedValue(machine, receiver, name);
+    if (related !== undefined) return related;
+    // The operator throws for strings and numbers, as it does in Oso: only their methods can be reached.
+    if (!(name in (receiver as object))) return missing(name);
+    return (receiver as Record<string, unknown>)[name];
+  } catch (error) {
+    return thrown(error, name);
+  }
+}
+
+function call(machine: Machine, receiver: unknown, name: string, args: readonly unknown[]): unknown {
+  if (receiver === null || receiver === undefined) return new Missing(`There is no method "${name}" on nil`);
+  try {
+    const related = relatedValue(machine, receiver as object, name);
+    if (related !== undefined) return related;
+    if (typeof (receiver as Record<string, unknown>)[name] !== 'function') {
+      return new Missing(`There is no method "${name}" on the value`);
+    }
+    return (receiver as Record<string, (...args: readonly unknown[]) => unknown>)[name]?.(...args);
+  } catch (error) {
+    return thrown(error, name);
+  }
+}
+
+function relatedValue(machine: Machine, receiver: unknown, name: string): Promise<unknown> | undefined {
+  if (!machine.host.hasRelations) return undefined;
+  const relation = machine.host.relation(receiver as object, name);
+  if (relation === undefined) return undefined;
+  return machine.host.related(receiver as object, relation).catch(error => thrown(error, name));
+}
+
+function missing(name: string): Missing {
+  return new Missing(`There is no attribute "${name}" on the value`);
+}
+
+function thrown(error: unknown, name: string): Missing {
+  if (!(error instanceof TypeError)) throw error;
+  return new Missing(`A TypeError was thrown by "${name}"`, error);
+}

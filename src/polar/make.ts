@@ -1,0 +1,36 @@
+import { NotCovered } from './errors.js';
+import { isThenable } from './host.js';
+import type { Code, Machine } from './machine.js';
+import type { Build } from './scope.js';
+import { deref, Instance, Logical } from './terms.js';
+import { unify } from './unify.js';
+
+/** `new Class(…)`. Oso makes the instance after its variable is bound, and knows it as made by the policy. */
+export function make(className: string, buildArgs: readonly Build[], buildResult: Build, next: Code): Code {
+  return machine => {
+    const result = buildResult(machine.frame);
+    if (!(deref(result) instanceof Logical))
+      throw new NotCovered('"new" for a variable with a value', undefined);
+    const instance = new Instance(undefined, true);
+    return unify(machine, result, instance, after => construct(after, className, buildArgs, instance, next));
+  };
+}
+
+function construct(
+  machine: Machine,
+  className: string,
+  buildArgs: readonly Build[],
+  instance: Instance,
+  next: Code,
+): Code {
+  const { cls } = machine.host.requireClass(className);
+  const args = buildArgs.map(build => machine.host.toJs(build(machine.frame)));
+  if (args.some(isThenable)) {
+    return machine.suspend(Promise.all(args), known => {
+      instance.value = new cls(...(known as unknown[]));
+      return next;
+    });
+  }
+  instance.value = new cls(...args);
+  return next;
+}

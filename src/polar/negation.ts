@@ -1,0 +1,54 @@
+import { NotCovered } from './errors.js';
+import type { Code, Machine, Negation, PlaceOf } from './machine.js';
+import { Logical } from './terms.js';
+import { Aliasing } from './unify.js';
+import { isOpen } from './waiting.js';
+
+/**
+ * `not condition`: succeeds where the condition has no result. Like Oso, it looks at all the ways in which the condition
+ * may hold even after the first, so that an error on the way is an error of the whole.
+ *
+ * @param compile compiles the condition, given what comes after it has held
+ */
+export function negate(compile: (held: Code) => Code, next: Code, placeOf: PlaceOf): Code {
+  const condition = compile(machine => {
+    const negation = machine.negations.at(-1) as Negation;
+    refuseOpenVariables(machine, negation, placeOf);
+    negation.held = true;
+    return machine.fail();
+  });
+  return machine => {
+    const negation = { trail: machine.trailHeight, delayed: machine.delayed.length, held: false };
+    machine.negations.push(negation);
+    machine.choose(after => {
+      after.choices.pop();
+      after.negations.pop();
+      return negation.held ? after.fail() : next;
+    });
+    return condition;
+  };
+}
+
+/**
+ * A variable that had no value but was tied to others or to conditions, and has been bound by the negated condition: the
+ * answer is then not yes or no but a constraint on the variable, which only Oso's engine works out.
+ */
+function refuseOpenVariables(machine: Machine, { trail, delayed }: Negation, placeOf: PlaceOf): void {
+  const before = new Set(machine.delayed.slice(0, delayed));
+  const entries = machine.trailFrom(trail);
+  const fresh = new Set<Logical>();
+  for (const entry of entries) {
+    if (entry instanceof Aliasing && !entry.was && !before.has(entry.variable)) fresh.add(entry.variable);
+  }
+  for (const entry of entries) {
+    const variable =
+      entry instanceof Logical ? entry : entry instanceof Aliasing ? entry.variable : undefined;
+    if (variable === undefined) continue;
+    if (before.has(variable) || (variable.aliased && !fresh.has(variable))) throw notCovered(placeOf);
+  }
+  if (machine.delayed.slice(delayed).some(isOpen)) throw notCovered(placeOf);
+}
+
+function notCovered(placeOf: PlaceOf): NotCovered {
+  return new NotCovered('"not" on a variable without a value', placeOf());
+}

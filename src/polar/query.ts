@@ -1,0 +1,153 @@
+import { Compiler } from './compile.js';
+import { NotCovered, runtimeError } from './errors.js';
+import { hoistQuery, isAnonymous } from './hoist.js';
+import type { PolicyHost } from './host.js';
+import { type Budget, type Code, type Frame, Machine, type Outcome } from './machine.js';
+import { parseQuery } from './parser.js';
+import type { CompiledPolicy } from './policy.js';
+import { Scope } from './scope.js';
+import { PolicySource } from './source.js';
+import type { Term } from './syntax.js';
+import { cuts, findTwin } from './term-key.js';
+import { Logical, type Value } from './terms.js';
+import { isOpen } from './waiting.js';
+
+/** The value of each variable that a result binds. */
+export type Bindings = Map<string, unknown>;
+
+/** One query on a compiled policy, ready to run. */
+export class Query {
+  readonly #machine: Machine;
+  readonly #start: Code;
+  readonly #variables: ReadonlyMap<string, Logical>;
+
+  private constructor(machine: Machine, start: Code, variables: ReadonlyMap<string, Logical>) {
+    this.#machine = machine;
+    this.#start = start;
+    this.#variables = variables;
+  }
+
+  /** A query for a rule with JavaScript values, or Oso's `Variable`, as arguments. */
+  static forRule(
+    policy: CompiledPolicy,
+    host: PolicyHost,
+    budget: Budget,
+    name: string,
+    args: readonly unknown[],
+    given?: ReadonlyMap<string, unknown>,
+  ): Query {
+    const machine = new Machine(host, budget);
+    const variables = new Map<string, Logical>();
+    const values = args.map(arg => host.toValue(arg, variables));
+    bindGiven(machine, host, variables, given);
+    const predicate = policy.predicate(name);
+    if (predicate === undefined) {
+      return new Query(
+        machine,
+        () => {
+          throw runtimeError('QueryForUndefinedRule', `There is no rule named "${name}"`, undefined);
+        },
+        variables,
+      );
+    }
+    return new Query(machine, running => predicate.call(running, values, resultOf(policy)), variables);
+  }
+
+  /** A query in Polar's own notation. Oso has accepted the text before. */
+  static forText(
+    policy: CompiledPolicy,
+    host: PolicyHost,
+    budget: Budget,
+    { term, scope, code }: CompiledQuery,
+    given?: ReadonlyMap<string, unknown>,
+  ): Query {
+    const machine = new Machine(host, budget);
+    const variables = new Map<string, Logical>();
+    const frame: Frame = [];
+    for (const [name, slot] of scope.slots) {
+      const variable = new Logical(isAnonymous(name) ? undefined : name);
+      frame[slot] = variable;
+      if (!isAnonymous(name)) variables.set(name, variable);
+    }
+    for (let slot = 0; slot < scope.size; slot++) frame[slot] ??= new Logical();
+    bindGiven(machine, host, variables, given);
+    machine.frame = frame;
+    if (policy.cuts && findTwin(term) !== undefined) {
+      throw new NotCovered('the same condition twice in a query, in a policy that cuts', undefined);
+    }
+    return new Query(machine, code, variables);
+  }
+
+  /** Runs to the first result, as far as that goes without waiting. */
+  begin(): Outcome {
+    return this.#machine.run(this.#start);
+  }
+
+  /** Whether there is a result; waits where {@link begin} could not go on without. */
+  async settle(begun: Outcome): Promise<boolean> {
+    let outcome = begun;
+    while (outcome === 'suspended' || outcome === 'paused') outcome = await this.#machine.proceed();
+    return outcome === 'result';
+  }
+
+  /** Runs to the next result. */
+  next(): Outcome {
+    return this.#machine.runOn();
+  }
+
+  /** The bindings of the present result. */
+  async bindings(): Promise<Bindings> {
+    const { host } = this.#machine;
+    const bindings: Bindings = new Map();
+    for (const [name, variable] of this.#variables) {
+      if (name.startsWith('_')) continue;
+      if (variable.binding === undefined && !variable.aliased) continue;
+      bindings.set(name, await host.toJs(variable, end => end.name ?? name));
+    }
+    return bindings;
+  }
+}
+
+/** A query text, compiled once for all the times it is asked. */
+export interface CompiledQuery {
+  readonly term: Term;
+  readonly scope: Scope;
+  readonly code: Code;
+}
+
+export function compileQuery(policy: CompiledPolicy, host: PolicyHost, text: string): CompiledQuery {
+  const term = hoistQuery(parseQuery(new PolicySource(text)));
+  const scope = new Scope(host, policy.members, undefined, 0);
+  const program = {
+    predicate: (name: string) => policy.predicate(name),
+    cuts: policy.cuts || cuts(term),
+    observer: policy.observer,
+  };
+  const code = new Compiler(scope, program).condition(term, resultOf(policy), []);
+  return { term, scope, code };
+}
+
+function resultOf({ observer }: CompiledPolicy): Code {
+  return machine => {
+    if (machine.delayed.some(isOpen))
+      throw new NotCovered('a variable with conditions but no value', undefined);
+    observer?.({ kind: 'result', place: undefined });
+    return machine.succeed();
+  };
+}
+
+function bindGiven(
+  machine: Machine,
+  host: PolicyHost,
+  variables: Map<string, Logical>,
+  given: ReadonlyMap<string, unknown> | undefined,
+): void {
+  if (given === undefined) return;
+  for (const [name, value] of given) {
+    if (host.constant(name) !== undefined) throw new NotCovered('a constant as a binding', undefined);
+    const known: Value = host.toValue(value);
+    const variable = variables.get(name) ?? new Logical(name);
+    variables.set(name, variable);
+    machine.bind(variable, known);
+  }
+}

@@ -1,0 +1,212 @@
+import { Compiler, type Program } from './compile.js';
+import { NotCovered } from './errors.js';
+import type { PolicyHost } from './host.js';
+import { type Code, type Frame, type Machine, proceed } from './machine.js';
+import { match } from './match.js';
+import { CannotCompile, Scope, type UnionMembers } from './scope.js';
+import type { Parameter, Rule, Term } from './syntax.js';
+import { findTwin, termKey } from './term-key.js';
+import { deref, Logical, type Value } from './terms.js';
+import { markAliased, unify } from './unify.js';
+
+/** A parameter of a rule, as far as it can be judged without trying it. */
+export type ParameterShape =
+  | { readonly kind: 'any' }
+  | { readonly kind: 'constant'; readonly value: string | number | boolean }
+  | { readonly kind: 'class'; readonly tag: string }
+  | { readonly kind: 'union'; readonly members: readonly string[] }
+  | { readonly kind: 'complex' };
+
+/** A specializer, as it is compared with that of another rule. */
+export interface SpecializerShape {
+  /** Equal for equal specializers. */
+  readonly key: string;
+  readonly kind: 'union' | 'instance' | 'dictionary' | 'value';
+  readonly tag: string | undefined;
+  readonly fields: number;
+}
+
+/** One rule, compiled when it is first needed. */
+export class CompiledRule {
+  readonly rule: Rule;
+  readonly arity: number;
+  readonly parameters: readonly ParameterShape[];
+  readonly specializers: readonly (SpecializerShape | undefined)[];
+  /** Without variables in its head, so that the index alone decides whether it applies. */
+  readonly ground: boolean;
+  readonly #scope: Scope;
+  readonly #program: Program;
+  readonly #levels: readonly number[];
+  /** The parameters that are variables of their own, and so another name for the argument. */
+  readonly #named: boolean[] = [];
+  #body: Code | undefined;
+  #head: Code | undefined;
+  #constants: Code | undefined;
+  #test: Code | undefined;
+
+  constructor(rule: Rule, host: PolicyHost, members: UnionMembers, program: Program) {
+    this.rule = rule;
+    this.arity = rule.parameters.length;
+    this.#program = program;
+    this.#scope = new Scope(host, members, rule.name, this.arity);
+    this.#levels = program.cuts ? [this.#scope.reserve()] : [];
+    this.parameters = rule.parameters.map((parameter, at) => this.#shapeOf(parameter, at, members));
+    this.specializers = rule.parameters.map(({ specializer }) => shapeOfSpecializer(specializer, members));
+    this.ground = rule.parameters.every(
+      ({ term, specializer }) => specializer === undefined && isGroundTerm(term),
+    );
+  }
+
+  /** Tests the body, where the head is known to match. */
+  get body(): Code {
+    this.#body ??= this.#compileBody();
+    return this.#body;
+  }
+
+  /** Unifies the head with the arguments in the frame, then tests the body. */
+  get head(): Code {
+    this.#head ??= this.#compileHead(this.body);
+    return this.#head;
+  }
+
+  /** As {@link head}, where the classes are known to match already. */
+  get constants(): Code {
+    this.#constants ??= this.parameters.reduceRight<Code>((next, parameter, at) => {
+      if (parameter.kind !== 'constant') return next;
+      const { value } = parameter;
+      return machine => unify(machine, machine.frame[at] as Value, value, next);
+    }, this.body);
+    return this.#constants;
+  }
+
+  /** Only the head: whether the rule applies. */
+  get test(): Code {
+    this.#test ??= this.#compileHead(proceed);
+    return this.#test;
+  }
+
+  /** Starts the rule with the given arguments: fresh variables, and what a cut will go back to. */
+  enter(machine: Machine, args: readonly Value[], choices: number, code: Code): Code {
+    const { arity } = this;
+    const frame: Frame = [];
+    for (let at = 0; at < arity; at++) {
+      let value = args[at] as Value;
+      if (value instanceof Logical) {
+        value = deref(value);
+        if (value instanceof Logical && this.#named[at]) markAliased(machine, value);
+      }
+      frame.push(value);
+    }
+    const { size } = this.#scope;
+    for (let at = arity; at < size; at++) frame.push(new Logical());
+    const [level] = this.#levels;
+    if (level !== undefined) frame[level] = choices;
+    machine.frame = frame;
+    return code;
+  }
+
+  #shapeOf({ term, specializer }: Parameter, at: number, members: UnionMembers): ParameterShape {
+    const constant = this.#constantOf(term);
+    if (specializer === undefined && constant !== undefined && typeof constant !== 'object') {
+      return { kind: 'constant', value: constant };
+    }
+    if (term.kind !== 'variable' || constant !== undefined || this.#scope.slots.has(term.name)) {
+      return { kind: 'complex' };
+    }
+    this.#scope.name(term.name, at);
+    this.#named[at] = true;
+    if (specializer === undefined) return { kind: 'any' };
+    if (specializer.kind !== 'pattern' || specializer.tag === undefined) return { kind: 'complex' };
+    const union = members(specializer.tag);
+    if (union !== undefined) return { kind: 'union', members: union };
+    if (specializer.fields.size > 0) return { kind: 'complex' };
+    return { kind: 'class', tag: specializer.tag };
+  }
+
+  #constantOf(term: Term): Value | undefined {
+    try {
+      return this.#scope.constant(term);
+    } catch (error) {
+      if (error instanceof CannotCompile) return undefined;
+      throw error;
+    }
+  }
+
+  #compileBody(): Code {
+    const { observer } = this.#program;
+    const compiler = new Compiler(this.#scope, this.#program);
+    const twin = this.#program.cuts ? findTwin(this.rule.body) : undefined;
+    if (twin !== undefined) {
+      // Oso tells a cut's own choices from others by what was asked, and so mistakes one twin for the other.
+      return () => {
+        throw new NotCovered(
+          'the same condition twice in one rule, in a policy that cuts',
+          this.#scope.placeOf(twin),
+        );
+      };
+    }
+    const place = observer && this.#scope.placeOf(this.rule);
+    const code = compiler.condition(this.rule.body, proceed, this.#levels);
+    if (observer === undefined) return code;
+    return () => {
+      observer({ kind: 'rule', place });
+      return code;
+    };
+  }
+
+  #compileHead(next: Code): Code {
+    return this.rule.parameters.reduceRight<Code>((after, parameter, at) => {
+      try {
+        return this.#compileParameter(parameter, at, after);
+      } catch (error) {
+        if (!(error instanceof CannotCompile)) throw error;
+        const { construct, located } = error;
+        return () => {
+          throw new NotCovered(construct, this.#scope.placeOf(located));
+        };
+      }
+    }, next);
+  }
+
+  #compileParameter({ term, specializer }: Parameter, at: number, next: Code): Code {
+    let code = next;
+    if (specializer !== undefined) {
+      const pattern = this.#scope.build(specializer);
+      const after = code;
+      code = machine => match(machine, machine.frame[at] as Value, pattern(machine.frame), false, after);
+    }
+    // The slot of a plain variable is the argument's own.
+    if (term.kind === 'variable' && this.#scope.slots.get(term.name) === at) return code;
+    const build = this.#scope.build(term);
+    const after = code;
+    return machine => unify(machine, machine.frame[at] as Value, build(machine.frame), after);
+  }
+}
+
+function shapeOfSpecializer(
+  specializer: Term | undefined,
+  members: UnionMembers,
+): SpecializerShape | undefined {
+  if (specializer === undefined) return undefined;
+  const key = termKey(specializer);
+  if (specializer.kind !== 'pattern') return { key, kind: 'value', tag: undefined, fields: 0 };
+  const { tag, fields } = specializer;
+  if (tag === undefined) return { key, kind: 'dictionary', tag, fields: fields.size };
+  return { key, kind: members(tag) === undefined ? 'instance' : 'union', tag, fields: fields.size };
+}
+
+function isGroundTerm(term: Term): boolean {
+  switch (term.kind) {
+    case 'string':
+    case 'number':
+    case 'huge integer':
+    case 'boolean':
+      return true;
+    case 'list':
+      return term.items.every(isGroundTerm);
+    case 'dictionary':
+      return [...term.fields.values()].every(isGroundTerm);
+    default:
+      return false;
+  }
+}

@@ -1,0 +1,63 @@
+import { compare, known } from './compare.js';
+import type { Code, Machine } from './machine.js';
+import { match } from './match.js';
+import type { Comparison } from './syntax.js';
+import { deref, isGround, Logical, sameGround, type Value, type Waiting } from './terms.js';
+
+/**
+ * A condition on variables without a value cannot be decided yet. It waits on them, and is asked as soon as one of them
+ * is bound: this is how `f(x) if x > 1 and x = 2;` comes to an answer.
+ */
+export function wait(machine: Machine, condition: Waiting): void {
+  const left = deref(condition.left);
+  const right = deref(condition.right);
+  if (left instanceof Logical) attach(machine, left, condition);
+  if (right instanceof Logical && right !== left) attach(machine, right, condition);
+}
+
+export function attach(machine: Machine, variable: Logical, condition: Waiting): void {
+  const { waiting } = variable;
+  variable.waiting = waiting === undefined ? [condition] : [...waiting, condition];
+  machine.delayed.push(variable);
+  machine.onUndo({
+    undo() {
+      variable.waiting = waiting;
+      machine.delayed.pop();
+    },
+  });
+}
+
+/** Asks the conditions that waited for what has just been bound, then goes on with `next`. */
+export function wake(machine: Machine, next: Code): Code {
+  const conditions = machine.woken.flatMap(({ variable }) => variable.waiting ?? []);
+  machine.woken = [];
+  return askNext(machine, conditions, 0, next);
+}
+
+function askNext(machine: Machine, conditions: readonly Waiting[], at: number, next: Code): Code {
+  const condition = conditions[at];
+  if (condition === undefined) return next;
+  return ask(machine, condition, after => askNext(after, conditions, at + 1, next));
+}
+
+function ask(machine: Machine, condition: Waiting, next: Code): Code {
+  if (condition.kind === 'match') return match(machine, condition.left, condition.right, true, next);
+  const sides = known(condition.left, condition.right);
+  // The other side waits still, and will ask again.
+  if (sides === undefined) return next;
+  const [left, right] = sides;
+  const { operator, located } = condition;
+  if ((operator === '==' || operator === '!=') && isGround(left) && isGround(right)) {
+    // Constraints compare ground values as they are, where `1 == "1"` asked directly is an error.
+    return sameGround(left, right) === (operator === '==') ? next : machine.fail();
+  }
+  const placeOf = () => ({ rule: undefined, ...located.source.placeAt(located.offset) });
+  return compare(machine, operator as Comparison, left, right, placeOf, next);
+}
+
+/** The value of a variable with waiting conditions is still open. */
+export function isOpen(variable: Logical): boolean {
+  return variable.binding === undefined && variable.waiting !== undefined;
+}
+
+export type { Value };
