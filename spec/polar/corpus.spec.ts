@@ -13,6 +13,7 @@ const features: readonly Feature[] = [...syntax, ...terms, ...rules, ...logic, .
 describe('CompiledOso answers like Oso', () => {
   let cases = 0;
   let crashes = 0;
+  let partial = 0;
   const fellBack: string[] = [];
 
   for (const feature of features) {
@@ -30,7 +31,8 @@ describe('CompiledOso answers like Oso', () => {
             expect(compiled.answers[answered]).to.match(/^error /);
           }
           expect(compiled.answers.slice(0, answered)).to.deep.equal(oso.answers.slice(0, answered));
-          if (compiled.fallbacks.length > 0) {
+          if (compiled.fallbacks.length > 0 && oso.answers.some(isPartial)) partial++;
+          else if (compiled.fallbacks.length > 0) {
             fellBack.push(
               `${feature.name}: ${compiled.fallbacks.map(({ construct }) => construct).join(', ')}`,
             );
@@ -42,14 +44,21 @@ describe('CompiledOso answers like Oso', () => {
 
   it('has compiled code answer at least 99 of 100 cases', function () {
     if (cases < 400) this.skip();
-    expect(fellBack.length, fellBack.join('\n')).to.be.at.most(cases / 100);
+    expect(fellBack.length, fellBack.join('\n')).to.be.at.most((cases - partial) / 100);
   });
 
   after(() => {
-    process.stdout.write(`      ${cases} cases, ${fellBack.length} with fallbacks, ${crashes} beyond Oso\n`);
+    process.stdout.write(
+      `      ${cases} cases, ${fellBack.length} with fallbacks, ${partial} partial evaluations, ${crashes} crashes of Oso\n`,
+    );
     if (process.env.SHOW_FALLBACKS) process.stdout.write(`${fellBack.join('\n')}\n`);
   });
 });
+
+/** Oso's answer is that a variable was left with conditions but no value, which only partial evaluation can express. */
+function isPartial(answer: string): boolean {
+  return answer.includes('Received Expression') || answer.includes('UnhandledPartial');
+}
 
 function titleOf({ policy, questions }: Case, at: number): string {
   const first = questions.find(question => typeof question === 'string');

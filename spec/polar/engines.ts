@@ -14,7 +14,10 @@ export interface Case {
 }
 
 export interface Answers {
-  /** One text for each question: its results in order, or the name of the error; or the name of the load's error. */
+  /**
+   * One text for each question: its results in order, or the name of the error; and one for all that was printed. Or the
+   * name of the load's error.
+   */
   readonly answers: readonly string[];
   readonly fallbacks: readonly FallbackCount[];
 }
@@ -41,11 +44,14 @@ async function ask(oso: Oso, { policy, questions }: Case): Promise<string[]> {
     const loaded = await quietly(() => answerTo(() => oso.loadStr(policy, 'policy.polar')));
     if (loaded.startsWith('error')) return [loaded];
     const answers: string[] = [];
+    const printed: unknown[] = [];
     for (const question of questions) {
-      answers.push(await quietly(() => answerTo(() => put(oso, world, question))));
-      if (isCrash(answers.at(-1) as string)) break;
+      answers.push(await quietly(() => answerTo(() => put(oso, world, question)), printed));
+      if (isCrash(answers.at(-1) as string)) return answers;
     }
-    return answers;
+    // Oso shows what was printed before an error only with the next query.
+    await quietly(() => answerTo(() => collect(Oso.prototype.query.call(oso, '1 = 1'))), printed);
+    return [...answers, `printed ${inspect(printed)}`];
   } finally {
     try {
       oso.free();
@@ -79,7 +85,10 @@ async function answerTo(action: () => unknown): Promise<string> {
   } catch (error) {
     if (!(error instanceof Error)) return `error ${describe(error)}`;
     // The engine's panics are WebAssembly's errors, all of the same name.
-    const detail = error.name === 'RuntimeError' || error.name === 'Error' ? ` ${error.message}` : '';
+    const detail =
+      error.name === "RuntimeError" || error.name === "Error"
+        ? ` ${error.message.replace(/instance: \d+/, "instance")}`
+        : "";
     const own = /^(Runtime|Parse|Validation|Operational)Error::/.test(error.name);
     return `error ${error.name}${own ? '' : detail}`;
   }
@@ -95,6 +104,10 @@ function withoutNames(value: unknown, depth: number): unknown {
   if (value instanceof Variable) return Symbol.for('a variable');
   if (Array.isArray(value)) return value.map(each => withoutNames(each, depth + 1));
   if (Object.is(value, -0)) return 0;
+  if (typeof value === 'object' && value?.constructor?.name === 'Dict') {
+    const fields = Object.entries(value).map(([name, each]) => [name, withoutNames(each, depth + 1)]);
+    return Object.assign(new (value.constructor as new () => object)(), Object.fromEntries(fields));
+  }
   return value;
 }
 
@@ -102,17 +115,15 @@ function isResults(value: unknown): value is AsyncIterable<Map<string, unknown>>
   return typeof value === 'object' && value !== null && Symbol.asyncIterator in value && 'return' in value;
 }
 
-/** What the policy prints belongs to its answer; warnings do not. */
-async function quietly(action: () => Promise<string>): Promise<string> {
-  const printed: unknown[] = [];
+/** What the policy prints is kept, for it belongs to the answers; warnings are not. */
+async function quietly(action: () => Promise<string>, printed: unknown[] = []): Promise<string> {
   const { log, warn, error } = console;
   // biome-ignore-start lint/suspicious/noConsole: Oso prints there, and what it prints is compared.
   console.log = (...args: unknown[]) => printed.push(...args);
   console.warn = () => {};
   console.error = () => {};
   try {
-    const answer = await action();
-    return printed.length > 0 ? `${answer} printed ${inspect(printed)}` : answer;
+    return await action();
   } finally {
     Object.assign(console, { log, warn, error });
   }

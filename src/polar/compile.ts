@@ -143,10 +143,9 @@ export class Compiler {
   }
 
   #cut(operation: Operation, next: Code, levels: readonly number[]): Code {
-    if (levels.length === 0) return this.#notCovered('cut on its own', operation);
     // A cut reaches as far back as the start of what its `and` or `or` stands in.
     const level = levels.at(-2);
-    if (level === undefined) return this.#notCovered('cut outside of a rule', operation);
+    if (level === undefined) return this.#notCovered('cut on its own', operation);
     return machine => {
       machine.cut(machine.frame[level] as number);
       return next;
@@ -154,12 +153,26 @@ export class Compiler {
   }
 
   #not(term: Term, next: Code): Code {
-    return negate(inner => this.condition(term, inner, []), next, this.#placer(term));
+    return negate(held => this.#apart(term, held), next, this.#placer(term));
   }
 
   #forall({ args }: Operation, next: Code): Code {
     const [each, test] = args as readonly [Term, Term];
-    return negate(found => this.condition(each, this.#not(test, found), []), next, this.#placer(each));
+    return negate(held => this.#both(each, test, held), next, this.#placer(each));
+  }
+
+  /** A condition that is tested on its own: a cut in it goes back no further than its start. */
+  #apart(term: Term, next: Code): Code {
+    const level = this.#level();
+    return this.#entered(level, this.condition(term, next, level === -1 ? [] : [level]));
+  }
+
+  /** `each and not test`, as `forall` asks it. */
+  #both(each: Term, test: Term, next: Code): Code {
+    const start = this.#level();
+    const level = this.#level();
+    const code = this.condition(each, this.#not(test, next), level === -1 ? [] : [start, level]);
+    return this.#entered(start, this.#entered(level, code));
   }
 
   #unify(left: Term, right: Term, next: Code): Code {
@@ -243,19 +256,18 @@ export class Compiler {
     const buildObject = this.#scope.build(object);
     const buildResult = this.#scope.build(result);
     if (field.kind === 'call') {
-      if (field.named) return this.#notCovered('named arguments', field);
       const args = field.args.map(arg => this.#scope.build(arg));
-      const { name } = field;
+      const { name, named } = field;
       return lookUp(
         buildObject,
-        frame => ({ name, args: args.map(arg => arg(frame)) }),
+        frame => ({ name, args: args.map(arg => arg(frame)), named }),
         buildResult,
         place,
         next,
       );
     }
     if (field.kind === 'string') {
-      const attribute = { name: field.value, args: undefined };
+      const attribute = { name: field.value, args: undefined, named: false };
       return lookUp(buildObject, () => attribute, buildResult, place, next);
     }
     const buildField = this.#scope.build(field);
@@ -266,9 +278,8 @@ export class Compiler {
     if (call.kind !== 'call' || result.kind !== 'variable') {
       return this.#notCovered('new() with unusual arguments', operation);
     }
-    if (call.named) return this.#notCovered('named arguments', call);
     const args = call.args.map(arg => this.#scope.build(arg));
-    return make(call.name, args, this.#scope.build(result), next);
+    return make(call.name, args, call.named, this.#scope.build(result), next);
   }
 
   #call(call: CallTerm, next: Code): Code {
@@ -313,8 +324,7 @@ export class Compiler {
     const builders = args.map(arg => this.#scope.build(arg));
     return machine => {
       const shown = builders.map(build => formatValue(machine.host, build(machine.frame)));
-      // biome-ignore lint/suspicious/noConsole: this is what print() is for, and where Oso prints.
-      console.log(shown.join(', '));
+      machine.printed.push(shown.join(', '));
       return next;
     };
   }

@@ -46,7 +46,7 @@ export function lookUp(
 }
 
 function attributeOf(field: Field): Attribute | undefined {
-  if (typeof field === 'string') return { name: field, args: undefined };
+  if (typeof field === 'string') return { name: field, args: undefined, named: false };
   return typeof field === 'object' && 'args' in field ? field : undefined;
 }
 

@@ -107,7 +107,10 @@ class Hoister {
 
   #quantified(condition: Term): Term {
     const [result, lifted] = this.collect(() => this.#term(condition));
-    const waits = result.kind === 'operation' && WAITING.has(result.operator);
+    const waits =
+      result.kind === 'operation' &&
+      WAITING.has(result.operator) &&
+      lifted.every(({ operator }) => operator !== 'new');
     return waits ? before(lifted, result) : after(result, lifted);
   }
 

@@ -1,3 +1,4 @@
+import { KwargsError } from 'oso/dist/src/errors.js';
 import { runtimeError } from './errors.js';
 import { isThenable } from './host.js';
 import type { Code, Machine, PlaceOf } from './machine.js';
@@ -7,6 +8,8 @@ import type { Value } from './terms.js';
 export interface Attribute {
   readonly name: string;
   readonly args: readonly Value[] | undefined;
+  /** Named arguments were given, which JavaScript does not have. */
+  readonly named: boolean;
 }
 
 /** Takes the value that was found and says how to go on. */
@@ -37,6 +40,7 @@ export function lookup(
     return machine.suspend(receiver, awaited => lookup(machine, awaited, attribute, placeOf, found));
   }
   const { args } = attribute;
+  if (attribute.named) throw new KwargsError();
   if (args === undefined) return settle(machine, read(machine, receiver, attribute.name), placeOf, found);
   const values = args.map(arg => machine.host.toJs(arg));
   if (!values.some(isThenable)) {

@@ -83,6 +83,8 @@ export class Machine {
   readonly delayed: Logical[] = [];
   /** Each `not` that is being evaluated around the current step, outermost first. */
   readonly negations: Negation[] = [];
+  /** What `print` has to show once it is certain that Oso's engine will not show it again. */
+  readonly printed: string[] = [];
   outcome: Outcome = 'exhausted';
   #pending: PromiseLike<unknown> | undefined;
   #resume: ((value: unknown) => Code) | undefined;

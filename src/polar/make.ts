@@ -1,3 +1,4 @@
+import { KwargsError } from 'oso/dist/src/errors.js';
 import { NotCovered } from './errors.js';
 import { isThenable } from './host.js';
 import type { Code, Machine } from './machine.js';
@@ -6,13 +7,25 @@ import { deref, Instance, Logical } from './terms.js';
 import { unify } from './unify.js';
 
 /** `new Class(…)`. Oso makes the instance after its variable is bound, and knows it as made by the policy. */
-export function make(className: string, buildArgs: readonly Build[], buildResult: Build, next: Code): Code {
+export function make(
+  className: string,
+  buildArgs: readonly Build[],
+  named: boolean,
+  buildResult: Build,
+  next: Code,
+): Code {
   return machine => {
     const result = buildResult(machine.frame);
-    if (!(deref(result) instanceof Logical))
-      throw new NotCovered('"new" for a variable with a value', undefined);
+    const variable = deref(result);
+    if (!(variable instanceof Logical) || variable.waiting !== undefined) {
+      // Oso would compare the instance before it is made.
+      throw new NotCovered('"new" for a variable with a value or with conditions', undefined);
+    }
     const instance = new Instance(undefined, true);
-    return unify(machine, result, instance, after => construct(after, className, buildArgs, instance, next));
+    return unify(machine, result, instance, after => {
+      if (named) throw new KwargsError();
+      return construct(after, className, buildArgs, instance, next);
+    });
   };
 }
 

@@ -3,7 +3,7 @@ import { NotCovered } from './errors.js';
 import { isThenable } from './host.js';
 import { lookup } from './lookup.js';
 import type { Code, Machine } from './machine.js';
-import { Dictionary, deref, Instance, List, Logical, Pattern, type Value } from './terms.js';
+import { Dictionary, deref, Instance, isGround, List, Logical, Pattern, type Value } from './terms.js';
 import { pushItems, unify } from './unify.js';
 import { wait } from './waiting.js';
 
@@ -39,7 +39,7 @@ function run(machine: Machine, goals: Goal[], next: Code): Code {
     if (goal.kind === 'field') {
       const { name, right } = goal;
       const receiver = machine.host.toJs(goal.left);
-      return lookup(machine, receiver, { name, args: undefined }, undefined, (after, value) => {
+      return lookup(machine, receiver, { name, args: undefined, named: false }, undefined, (after, value) => {
         goals.push({ kind: 'match', left: after.host.toValue(value), right });
         return run(after, goals, next);
       });
@@ -143,6 +143,8 @@ function matchWaited(machine: Machine, value: Value, pattern: Pattern, next: Cod
   if (left instanceof Logical) return next;
   const fields = [...pattern.fields].reverse();
   const { tag, located } = pattern;
+  // Oso compares such a field with the look-up itself, not with what it finds, where neither holds an object.
+  if (isGround(left) && fields.some(([, expected]) => isGround(deref(expected)))) return machine.fail();
   const placeOf = () => ({ rule: undefined, ...located.source.placeAt(located.offset) });
   const lookUp = (after: Machine, at: number): Code => {
     const field = fields[at];
@@ -153,8 +155,12 @@ function matchWaited(machine: Machine, value: Value, pattern: Pattern, next: Cod
       if (found === undefined) return after.fail();
       return unify(after, found, expected, then => lookUp(then, at + 1));
     }
-    return lookup(after, after.host.toJs(left), { name, args: undefined }, placeOf, (then, found) =>
-      unify(then, expected, then.host.toValue(found), last => lookUp(last, at + 1)),
+    return lookup(
+      after,
+      after.host.toJs(left),
+      { name, args: undefined, named: false },
+      placeOf,
+      (then, found) => unify(then, expected, then.host.toValue(found), last => lookUp(last, at + 1)),
     );
   };
   if (tag === undefined) return lookUp(machine, 0);

@@ -69,7 +69,8 @@ export class Query {
       frame[slot] = variable;
       if (!isAnonymous(name)) variables.set(name, variable);
     }
-    for (let slot = 0; slot < scope.size; slot++) frame[slot] ??= new Logical();
+    // A cut in the query itself goes back to the start, where there are no choices yet.
+    for (let slot = 0; slot < scope.size; slot++) frame[slot] ??= 0;
     bindGiven(machine, host, variables, given);
     machine.frame = frame;
     if (policy.cuts && findTwin(term) !== undefined) {
@@ -80,19 +81,47 @@ export class Query {
 
   /** Runs to the first result, as far as that goes without waiting. */
   begin(): Outcome {
-    return this.#machine.run(this.#start);
+    try {
+      return this.#show(this.#machine.run(this.#start));
+    } catch (error) {
+      throw this.#failed(error);
+    }
   }
 
   /** Whether there is a result; waits where {@link begin} could not go on without. */
   async settle(begun: Outcome): Promise<boolean> {
     let outcome = begun;
-    while (outcome === 'suspended' || outcome === 'paused') outcome = await this.#machine.proceed();
-    return outcome === 'result';
+    try {
+      while (outcome === 'suspended' || outcome === 'paused') outcome = await this.#machine.proceed();
+      return this.#show(outcome) === 'result';
+    } catch (error) {
+      throw this.#failed(error);
+    }
   }
 
   /** Runs to the next result. */
   next(): Outcome {
-    return this.#machine.runOn();
+    try {
+      return this.#show(this.#machine.runOn());
+    } catch (error) {
+      throw this.#failed(error);
+    }
+  }
+
+  #show(outcome: Outcome): Outcome {
+    const { printed } = this.#machine;
+    if (printed.length > 0 && (outcome === 'result' || outcome === 'exhausted')) {
+      for (const text of printed.splice(0)) {
+        // biome-ignore lint/suspicious/noConsole: this is what print() is for, and where Oso prints.
+        console.log(text);
+      }
+    }
+    return outcome;
+  }
+
+  #failed(error: unknown): unknown {
+    if (!(error instanceof NotCovered)) this.#show('exhausted');
+    return error;
   }
 
   /** The bindings of the present result. */
@@ -102,7 +131,7 @@ export class Query {
     for (const [name, variable] of this.#variables) {
       if (name.startsWith('_')) continue;
       if (variable.binding === undefined && !variable.aliased) continue;
-      bindings.set(name, await host.toJs(variable, end => end.name ?? name));
+      bindings.set(name, await host.toJs(variable.binding ?? variable, end => end.name ?? name));
     }
     return bindings;
   }
@@ -123,7 +152,8 @@ export function compileQuery(policy: CompiledPolicy, host: PolicyHost, text: str
     cuts: policy.cuts || cuts(term),
     observer: policy.observer,
   };
-  const code = new Compiler(scope, program).condition(term, resultOf(policy), []);
+  const start = program.cuts ? [scope.reserve()] : [];
+  const code = new Compiler(scope, program).condition(term, resultOf(policy), start);
   return { term, scope, code };
 }
 

@@ -1,4 +1,5 @@
-import type { Fields, Term } from './syntax.js';
+import { isAnonymous } from './hoist.js';
+import type { Fields, RestTerm, Term, VariableTerm } from './syntax.js';
 
 /** A text that is the same for two terms exactly where Polar takes them for the same term. */
 export function termKey(term: Term): string {
@@ -12,9 +13,9 @@ export function termKey(term: Term): string {
     case 'boolean':
       return `#${term.value}`;
     case 'variable':
-      return `?${term.name}`;
+      return `?${variableKey(term)}`;
     case 'rest':
-      return `*${term.name}`;
+      return `*${variableKey(term)}`;
     case 'list':
       return `[${term.items.map(termKey).join(',')}]`;
     case 'dictionary':
@@ -26,6 +27,11 @@ export function termKey(term: Term): string {
     case 'operation':
       return `(${term.operator} ${term.args.map(termKey).join(',')})`;
   }
+}
+
+/** No two anonymous variables are the same, wherever they stand. */
+function variableKey({ name, source, offset }: VariableTerm | RestTerm): string {
+  return isAnonymous(name) ? `${name}@${source.file ?? ''}:${offset}` : name;
 }
 
 function fieldKeys(fields: Fields): string {

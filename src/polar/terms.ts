@@ -1,3 +1,4 @@
+import { NotCovered } from './errors.js';
 import type { Located } from './source.js';
 import { compareNames } from './syntax.js';
 
@@ -106,16 +107,22 @@ export function numberOf(value: Value): number | undefined {
   return value instanceof Float ? value.value : undefined;
 }
 
+/** A list made by appending one item at a time nests that many tails; one that holds itself, any number. */
+const MAX_TAILS = 10_000;
+/** More than a policy's values hold; one that holds itself has no end. */
+const MAX_NODES = 10_000_000;
+
 /** What is known of a list once its rest variable is bound: all its items, and a rest that is still open. */
 export function flatten(list: List): List {
   let { items, rest } = list;
-  while (rest !== undefined) {
+  for (let depth = 0; rest !== undefined; depth++) {
+    if (depth > MAX_TAILS) throw new NotCovered('a list that is its own rest', undefined);
     const tail = deref(rest);
     if (!(tail instanceof List)) {
       rest = tail;
       break;
     }
-    items = [...items, ...tail.items];
+    items = items.concat(tail.items);
     rest = tail.rest;
   }
   return rest === list.rest ? list : new List(items, rest);
@@ -124,21 +131,28 @@ export function flatten(list: List): List {
 /** Whether a value holds no variable and no instance, so that it can be compared without the host. */
 export function isGround(value: Value): boolean {
   const open: Value[] = [value];
-  for (let next = open.pop(); next !== undefined; next = open.pop()) {
+  for (let top = open.pop(), seen = 0; top !== undefined; top = open.pop(), seen++) {
+    const next = deref(top);
     if (next instanceof Logical || next instanceof Instance || next instanceof Pattern) return false;
+    if (seen > MAX_NODES) throw new NotCovered('a value that holds itself', undefined);
     if (next instanceof List) {
-      if (next.rest !== undefined) return false;
+      if (next.rest !== undefined) open.push(next.rest);
       for (const item of next.items) open.push(item);
     } else if (next instanceof Dictionary) for (const field of next.fields.values()) open.push(field);
   }
   return true;
 }
 
+function flattened(value: Value): Value {
+  const known = deref(value);
+  return known instanceof List ? flatten(known) : known;
+}
+
 /** Whether two ground values are the same value. */
 export function sameGround(left: Value, right: Value): boolean {
   const open: [Value, Value][] = [[left, right]];
   for (let pair = open.pop(); pair !== undefined; pair = open.pop()) {
-    const [a, b] = pair;
+    const [a, b] = [flattened(pair[0]), flattened(pair[1])];
     if (a instanceof List && b instanceof List) {
       if (a.items.length !== b.items.length) return false;
       for (const [at, item] of a.items.entries()) open.push([item, b.items[at] as Value]);

@@ -1,4 +1,5 @@
 import { compareInHost } from './compare.js';
+import { NotCovered } from './errors.js';
 import type { Code, Machine } from './machine.js';
 import { Dictionary, deref, Float, flatten, Instance, List, Logical, type Value } from './terms.js';
 import { attach, wake } from './waiting.js';
@@ -16,7 +17,7 @@ export function unify(machine: Machine, left: Value, right: Value, next: Code): 
     machine.bind(b, a);
     return machine.woken.length === 0 ? next : wake(machine, next);
   }
-  if (typeof a !== 'object' && typeof b !== 'object') return a === b ? next : machine.fail();
+  if (typeof a !== 'object' && typeof b !== 'object') return samePrimitive(a, b) ? next : machine.fail();
   return unifyAll(machine, [a, b], next);
 }
 
@@ -84,7 +85,10 @@ export function unifyAll(machine: Machine, pairs: Value[], next: Code): Code {
 function samePrimitive(left: Value, right: Value): boolean {
   if (left === right) return true;
   const a = left instanceof Float ? left.value : left;
-  return a === (right instanceof Float ? right.value : right);
+  const b = right instanceof Float ? right.value : right;
+  // A number that is none equals itself where it is the same variable's, and nothing else: here that is not known.
+  if (Number.isNaN(a) && Number.isNaN(b)) throw new NotCovered('nan unified with nan', undefined);
+  return a === b;
 }
 
 /** Pairs the items of two lists so that the first pair comes off the stack first; false where the lengths differ. */

@@ -48,16 +48,20 @@ function ask(machine: Machine, condition: Waiting, next: Code): Code {
   const [left, right] = sides;
   const { operator, located } = condition;
   if ((operator === '==' || operator === '!=') && isGround(left) && isGround(right)) {
-    // Constraints compare ground values as they are, where `1 == "1"` asked directly is an error.
-    return sameGround(left, right) === (operator === '==') ? next : machine.fail();
+    // Constraints compare ground values as they are, where `1 == "1"` asked directly is an error; a variable that goes
+    // by several names is asked directly after that.
+    if (sameGround(left, right) !== (operator === '==')) return machine.fail();
+    if (!isAliased(condition.left) && !isAliased(condition.right)) return next;
   }
   const placeOf = () => ({ rule: undefined, ...located.source.placeAt(located.offset) });
   return compare(machine, operator as Comparison, left, right, placeOf, next);
+}
+
+function isAliased(value: Value): boolean {
+  return value instanceof Logical && value.aliased;
 }
 
 /** The value of a variable with waiting conditions is still open. */
 export function isOpen(variable: Logical): boolean {
   return variable.binding === undefined && variable.waiting !== undefined;
 }
-
-export type { Value };
