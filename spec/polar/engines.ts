@@ -37,21 +37,58 @@ export function isCrash(answer: string): boolean {
   return answer.startsWith('error RuntimeError unreachable') || answer.includes('recursive use of an object');
 }
 
-async function ask(oso: Oso, { policy, questions }: Case): Promise<string[]> {
+/** Both engines, for one case after the other: making them anew takes longer than asking them. */
+export class Engines {
+  static readonly #MAX_CASES = 200;
+  #cases = 0;
+  #oso = new Oso();
+  #compiled = new CompiledOso();
+  #osoWorld = makeWorld();
+  #compiledWorld = makeWorld();
+
+  constructor() {
+    this.#renew();
+  }
+
+  async ask(given: Case): Promise<{ oso: Answers; compiled: Answers }> {
+    if (++this.#cases > Engines.#MAX_CASES) this.#renew();
+    const before = this.#compiled.fallbacks.length;
+    const oso = await askLoaded(this.#oso, this.#osoWorld, given);
+    const compiled = await askLoaded(this.#compiled as unknown as Oso, this.#compiledWorld, given);
+    const answers = {
+      oso: { answers: oso, fallbacks: [] },
+      compiled: { answers: compiled, fallbacks: this.#compiled.fallbacks.slice(before) },
+    };
+    if ([...oso, ...compiled].some(isCrash)) this.#renew();
+    else {
+      this.#oso.clearRules();
+      this.#compiled.clearRules();
+    }
+    if (answers.compiled.fallbacks.length > 0) this.#renewCompiled();
+    return answers;
+  }
+
+  #renew(): void {
+    this.#cases = 0;
+    this.#oso = new Oso();
+    this.#osoWorld = makeWorld();
+    this.#osoWorld.register(this.#oso);
+    this.#renewCompiled();
+  }
+
+  /** Fallbacks are counted by kind: an engine that has fallen back would not show the same kind again. */
+  #renewCompiled(): void {
+    this.#compiled = new CompiledOso();
+    this.#compiledWorld = makeWorld();
+    this.#compiledWorld.register(this.#compiled as unknown as Oso);
+  }
+}
+
+async function ask(oso: Oso, given: Case): Promise<string[]> {
   const world = makeWorld();
   world.register(oso);
   try {
-    const loaded = await quietly(() => answerTo(() => oso.loadStr(policy, 'policy.polar')));
-    if (loaded.startsWith('error')) return [loaded];
-    const answers: string[] = [];
-    const printed: unknown[] = [];
-    for (const question of questions) {
-      answers.push(await quietly(() => answerTo(() => put(oso, world, question)), printed));
-      if (isCrash(answers.at(-1) as string)) return answers;
-    }
-    // Oso shows what was printed before an error only with the next query.
-    await quietly(() => answerTo(() => collect(Oso.prototype.query.call(oso, '1 = 1'))), printed);
-    return [...answers, `printed ${inspect(printed)}`];
+    return await askLoaded(oso, world, given);
   } finally {
     try {
       oso.free();
@@ -59,6 +96,20 @@ async function ask(oso: Oso, { policy, questions }: Case): Promise<string[]> {
       // A crashed engine cannot be freed.
     }
   }
+}
+
+async function askLoaded(oso: Oso, world: World, { policy, questions }: Case): Promise<string[]> {
+  const loaded = await quietly(() => answerTo(() => oso.loadStr(policy, 'policy.polar')));
+  if (loaded.startsWith('error')) return [loaded];
+  const answers: string[] = [];
+  const printed: unknown[] = [];
+  for (const question of questions) {
+    answers.push(await quietly(() => answerTo(() => put(oso, world, question)), printed));
+    if (isCrash(answers.at(-1) as string)) return answers;
+  }
+  // Oso shows what was printed before an error only with the next query.
+  await quietly(() => answerTo(() => collect(Oso.prototype.query.call(oso, '1 = 1'))), printed);
+  return [...answers, `printed ${inspect(printed)}`];
 }
 
 async function put(oso: Oso, { constants }: World, question: Question): Promise<unknown> {
@@ -86,9 +137,9 @@ async function answerTo(action: () => unknown): Promise<string> {
     if (!(error instanceof Error)) return `error ${describe(error)}`;
     // The engine's panics are WebAssembly's errors, all of the same name.
     const detail =
-      error.name === "RuntimeError" || error.name === "Error"
-        ? ` ${error.message.replace(/instance: \d+/, "instance")}`
-        : "";
+      error.name === 'RuntimeError' || error.name === 'Error'
+        ? ` ${error.message.replace(/instance: \d+/, 'instance')}`
+        : '';
     const own = /^(Runtime|Parse|Validation|Operational)Error::/.test(error.name);
     return `error ${error.name}${own ? '' : detail}`;
   }
@@ -96,7 +147,14 @@ async function answerTo(action: () => unknown): Promise<string> {
 
 /** Values as text. The names of variables without a value are the engine's own affair. */
 function describe(value: unknown): string {
-  return inspect(withoutNames(value, 0), { depth: 8, breakLength: Number.POSITIVE_INFINITY, sorted: true });
+  const text = inspect(withoutNames(value, 0), {
+    depth: 8,
+    breakLength: Number.POSITIVE_INFINITY,
+    sorted: true,
+  });
+  return text
+    .replace(/RestVariable: '[^']*'/g, 'a rest')
+    .replace(/Variable \{ name: '[^']*' \}/g, 'a variable');
 }
 
 function withoutNames(value: unknown, depth: number): unknown {

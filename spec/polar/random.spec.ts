@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { askCompiled, askOso, type Case, isCrash } from './engines.js';
+import { type Answers, type Case, Engines, isCrash } from './engines.js';
 import { randomCase } from './random.js';
 
 /** As many cases as asked for by FUZZ_CASES, from the seed FUZZ_SEED; both are printed. */
@@ -14,14 +14,13 @@ const trace = process.env.FUZZ_TRACE;
 describe('CompiledOso answers random policies like Oso', () => {
   it(`for ${cases} cases from seed ${seed}`, async function () {
     this.timeout(0);
+    const engines = new Engines();
     const tally = { loaded: 0, refused: 0, crashes: 0, fallbacks: 0, questions: 0 };
     await fc.assert(
       fc.asyncProperty(randomCase, async given => {
         if (trace) writeFileSync(trace, JSON.stringify(given));
-        const oso = await askOso(given);
-        if (trace) writeFileSync(trace, `${JSON.stringify(given)} answered by Oso`);
-        const compiled = await askCompiled(given);
-        compareAnswers(given, oso.answers, compiled.answers);
+        const { oso, compiled } = await engines.ask(given);
+        compareAnswers(given, oso, compiled);
         const refused = oso.answers.length === 1 && oso.answers[0]?.startsWith('error ValidationError');
         if (refused) tally.refused++;
         else tally.loaded++;
@@ -35,13 +34,14 @@ describe('CompiledOso answers random policies like Oso', () => {
   });
 });
 
-function compareAnswers(given: Case, oso: readonly string[], compiled: readonly string[]): void {
-  for (const [at, answer] of oso.entries()) {
-    if (isCrash(answer)) {
-      // Oso's engine has no answer; the compiled form must not allow anything then.
-      return;
-    }
-    if (answer === compiled[at]) continue;
-    expect.fail(`${given.policy}\n?= ${given.questions[at]}\noso:      ${answer}\ncompiled: ${compiled[at]}`);
+function compareAnswers(given: Case, oso: Answers, compiled: Answers): void {
+  for (const [at, answer] of oso.answers.entries()) {
+    // Oso's engine has no answer.
+    if (isCrash(answer)) return;
+    const other = compiled.answers[at];
+    if (answer === other) continue;
+    // A query that falls back is asked from its start again, and prints again.
+    if (answer.startsWith('printed') && compiled.fallbacks.length > 0) continue;
+    expect.fail(`${given.policy}\n?= ${given.questions[at]}\noso:      ${answer}\ncompiled: ${other}`);
   }
 }

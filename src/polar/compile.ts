@@ -6,7 +6,7 @@ import { formatValue } from './format.js';
 import { type Code, fail, type Machine } from './machine.js';
 import { make } from './make.js';
 import { match } from './match.js';
-import { iterate } from './membership.js';
+import { iterate, refuseUnrepeatable } from './membership.js';
 import { negate } from './negation.js';
 import type { Observer } from './observe.js';
 import type { Predicate } from './predicate.js';
@@ -238,11 +238,15 @@ export class Compiler {
     };
   }
 
-  #in(item: Term, iterable: Term, located: Located, next: Code): Code {
+  #in(item: Term, iterable: Term, operation: Operation, next: Code): Code {
     const buildItem = this.#scope.build(item);
     const buildIterable = this.#scope.build(iterable);
-    const place = this.#placer(located);
-    return machine => iterate(machine, buildItem(machine.frame), buildIterable(machine.frame), place, next);
+    const place = this.#placer(operation);
+    return machine => {
+      const source = buildIterable(machine.frame);
+      if (operation.waited) refuseUnrepeatable(machine.host, source, place);
+      return iterate(machine, buildItem(machine.frame), source, place, next);
+    };
   }
 
   #matches(left: Term, right: Term, next: Code): Code {

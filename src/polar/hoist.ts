@@ -111,7 +111,8 @@ class Hoister {
       result.kind === 'operation' &&
       WAITING.has(result.operator) &&
       lifted.every(({ operator }) => operator !== 'new');
-    return waits ? before(lifted, result) : after(result, lifted);
+    if (!waits) return after(result, lifted);
+    return before(lifted, lifted.length > 0 ? { ...result, waited: true } : result);
   }
 
   #lift(operation: Operation): Term {

@@ -230,7 +230,12 @@ export class PolicyHost {
     if (path.length > MAX_NESTING) throw new NotCovered('a value nested too deep', undefined);
     if (value instanceof Logical) {
       // A variable inside of its own value stays a variable, or it would have no end.
-      if (value.binding === undefined || path.includes(value)) return new Variable(nameOf(value));
+      if (value.binding === undefined) return new Variable(nameOf(value));
+      if (path.includes(value)) {
+        if (path.some(({ aliased }) => aliased))
+          throw new NotCovered('a variable within its own value', undefined);
+        return new Variable(nameOf(value));
+      }
       return this.#toJs(value.binding, nameOf, [...path, value]);
     }
     if (value instanceof List) {
@@ -271,8 +276,8 @@ export function isThenable(value: unknown): value is PromiseLike<unknown> {
   );
 }
 
-function nameOfVariable({ name }: Logical): string {
-  return name ?? '_';
+function nameOfVariable({ label }: Logical): string {
+  return label;
 }
 
 function isConstructor(value: unknown): value is AnyClass {

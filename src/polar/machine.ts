@@ -77,8 +77,8 @@ export class Machine {
   continuation: Continuation | undefined = undefined;
   readonly choices: Choice[] = [];
   readonly #trail: (Logical | Undo)[] = [];
-  /** Conditions that waited for a variable which has just been bound. */
-  woken: { readonly variable: Logical; readonly value: Value }[] = [];
+  /** Variables which have just been bound and for which conditions waited. */
+  woken: Logical[] = [];
   /** Variables with waiting conditions, so that none is forgotten when a result is due. */
   readonly delayed: Logical[] = [];
   /** Each `not` that is being evaluated around the current step, outermost first. */
@@ -210,7 +210,7 @@ export class Machine {
   bind(variable: Logical, value: Value): void {
     variable.binding = value;
     this.#trail.push(variable);
-    if (variable.waiting !== undefined) this.woken.push({ variable, value });
+    if (variable.waiting !== undefined) this.woken.push(variable);
   }
 
   /** Makes one unbound variable stand for another. */

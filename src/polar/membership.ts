@@ -1,8 +1,8 @@
 import { InvalidIteratorError } from 'oso/dist/src/errors.js';
 import { NotCovered, runtimeError } from './errors.js';
-import { isThenable } from './host.js';
+import { isThenable, type PolicyHost } from './host.js';
 import type { Code, Machine, PlaceOf } from './machine.js';
-import { Dictionary, deref, flatten, Instance, List, Logical, type Value } from './terms.js';
+import { Dictionary, deref, flatten, Instance, List, Logical, numberOf, type Value } from './terms.js';
 import { unify } from './unify.js';
 
 /** `item in iterable`: once for each element that the item can be. */
@@ -20,6 +20,24 @@ export function iterate(machine: Machine, item: Value, iterable: Value, placeOf:
   if (typeof source === 'string') return each(machine, item, [...source], 0, undefined, placeOf, next);
   if (source instanceof Logical) throw new NotCovered('"in" a variable without a value', placeOf());
   throw runtimeError('TypeError', '"in" needs something to iterate', placeOf());
+}
+
+/**
+ * Where an `in` has waited for its iterable, Oso asks of each element once more whether it is in there. That goes without
+ * saying for a list, unless it holds a number that equals nothing, and cannot be told for an object of the host: an
+ * iterator would be used up by the asking.
+ */
+export function refuseUnrepeatable({ equalsIsDefault }: PolicyHost, iterable: Value, placeOf: PlaceOf): void {
+  const source = deref(iterable);
+  if (source instanceof List && !flatten(source).items.some(item => Number.isNaN(numberOf(item)))) return;
+  if (source instanceof Dictionary || typeof source === 'string') return;
+  if (source instanceof Instance && equalsIsDefault) {
+    const { value } = source;
+    if (value instanceof Set || value instanceof Map) {
+      if (![...value.keys(), ...value.values()].some(Number.isNaN)) return;
+    } else if (!has(value, Symbol.iterator) && !has(value, Symbol.asyncIterator)) return;
+  }
+  throw new NotCovered('forall over an iterator that is looked up', placeOf());
 }
 
 function each(

@@ -1,6 +1,6 @@
 import type { PolicyHost, RegisteredClass } from './host.js';
 import { type Code, Continuation, type Machine, proceed } from './machine.js';
-import type { CompiledRule } from './rule.js';
+import type { CompiledRule, ParameterShape } from './rule.js';
 import { RuleIndex } from './rule-index.js';
 import { sortRules } from './specificity.js';
 import { Dictionary, deref, Instance, List, Logical, numberOf, type Value } from './terms.js';
@@ -9,6 +9,7 @@ import { Dictionary, deref, Instance, List, Logical, numberOf, type Value } from
 type Kind = string | number | boolean | symbol | RegisteredClass;
 
 const UNBOUND = Symbol('unbound');
+const WAITING = Symbol('unbound, with conditions');
 const OTHER_STRING = Symbol('other string');
 const OTHER_NUMBER = Symbol('other number');
 const LIST = Symbol('list');
@@ -33,8 +34,8 @@ interface Selection {
   readonly rules: readonly CompiledRule[];
   /** The heads are known to match; otherwise the rules are only candidates. */
   readonly decided: boolean;
-  /** Some argument has no value, so that constants in the head still have to be bound. */
-  readonly open: boolean;
+  /** Where the rules start: an argument without a value leaves something of the head to do. */
+  readonly start: 'body' | 'constants' | 'head';
 }
 
 type Level = Map<Kind, Level | Selection>;
@@ -93,15 +94,7 @@ class RuleGroup {
     const selection = this.#select(args);
     const { rules } = selection;
     if (selection.decided)
-      return tryRules(
-        machine,
-        rules,
-        0,
-        args,
-        continuation,
-        selection.open ? 'constants' : 'body',
-        machine.choices.length,
-      );
+      return tryRules(machine, rules, 0, args, continuation, selection.start, machine.choices.length);
     return filter(machine, {
       rules,
       at: rules.length - 1,
@@ -169,31 +162,37 @@ class RuleGroup {
       if (!classes || typeof known.value === 'function') return INSTANCE;
       return this.#host.classOf(known) ?? INSTANCE;
     }
-    if (known instanceof Logical) return UNBOUND;
+    if (known instanceof Logical) return known.waiting === undefined ? UNBOUND : WAITING;
     return known instanceof List ? LIST : DICTIONARY;
   }
 
   /** Works out, for arguments of these kinds, what can be known beforehand. */
   #judge(candidates: readonly CompiledRule[], args: readonly Value[]): Selection {
+    const open = args.map(arg => deref(arg)).filter(arg => arg instanceof Logical);
+    const heads = candidates.some(({ parameters }) =>
+      parameters.some(({ kind }, at) => hasClass(kind) && deref(args[at] as Value) instanceof Logical),
+    );
+    const start = heads ? 'head' : open.length > 0 ? 'constants' : 'body';
     let decided = true;
-    const open = args.some(arg => deref(arg) instanceof Logical);
     const rules: CompiledRule[] = [];
     for (const rule of candidates) {
       let ways: number | undefined = 1;
       for (let at = 0; at < this.#arity && ways !== 0; at++) {
         const each = this.#ways(rule, at, args[at] as Value);
-        if (each === undefined || ways === undefined) {
-          // Whether it applies shows when it is tried. A later mismatch does not matter then: trying may be an error.
-          ways = undefined;
-        } else ways *= each;
+        // Whether it applies shows when it is tried. A later mismatch does not matter then: trying may be an error.
+        ways = each === undefined || ways === undefined ? undefined : ways * each;
       }
       if (ways === undefined) {
         decided = false;
         rules.push(rule);
-      } else for (let way = 0; way < ways; way++) rules.push(rule);
+      } else {
+        // The head, where it is asked, finds the several ways itself.
+        const times = start === 'head' ? Math.min(ways, 1) : ways;
+        for (let time = 0; time < times; time++) rules.push(rule);
+      }
     }
-    if (!decided) return { rules: [...new Set(rules)], decided, open };
-    return { rules: sortRules(this.#host, rules, args), decided, open };
+    if (!decided) return { rules: [...new Set(rules)], decided, start: 'head' };
+    return { rules: sortRules(this.#host, rules, args), decided, start };
   }
 
   /** In how many ways a parameter matches an argument; undefined where that shows only when it is tried. */
@@ -217,12 +216,22 @@ class RuleGroup {
       if (shape.kind === 'class') return descends(shape.tag) ? 1 : 0;
       return shape.members.filter(descends).length;
     }
-    if (shape.kind === 'class' && !(value instanceof Logical)) {
+    if (value instanceof Logical) {
+      // Without a value, and without conditions that could speak against it, any class will do for now.
+      return value.waiting === undefined && (shape.kind === 'class' || shape.members.length > 0)
+        ? 1
+        : undefined;
+    }
+    if (shape.kind === 'class') {
       const builtIn = BUILT_IN.get(shape.tag);
       if (builtIn !== undefined) return builtIn(value) ? 1 : 0;
     }
     return undefined;
   }
+}
+
+function hasClass(kind: ParameterShape['kind']): boolean {
+  return kind === 'class' || kind === 'union';
 }
 
 function tryRules(

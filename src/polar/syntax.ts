@@ -98,6 +98,8 @@ export interface Operation extends Located {
   readonly kind: 'operation';
   readonly operator: Operator;
   readonly args: readonly Term[];
+  /** In Oso, the condition waits for look-ups that are done before it here. */
+  readonly waited?: boolean;
 }
 
 export interface Parameter {

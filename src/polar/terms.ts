@@ -74,12 +74,21 @@ export class Logical {
   binding: Value | undefined = undefined;
   /** Unified with another variable while both were unbound. */
   aliased = false;
+  #label: string | undefined;
   /** Conditions that wait for a value. */
   waiting: readonly Waiting[] | undefined = undefined;
   constructor(name?: string) {
     this.name = name;
   }
+
+  /** A name for JavaScript to see: no two variables have the same. */
+  get label(): string {
+    this.#label ??= this.name ?? `_${++labels}`;
+    return this.#label;
+  }
 }
+
+let labels = 0;
 
 /** A condition on a variable that has no value yet; it is asked once there is one. */
 export interface Waiting {

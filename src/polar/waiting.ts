@@ -19,25 +19,44 @@ export function attach(machine: Machine, variable: Logical, condition: Waiting):
   const { waiting } = variable;
   variable.waiting = waiting === undefined ? [condition] : [...waiting, condition];
   machine.delayed.push(variable);
-  machine.onUndo({
-    undo() {
-      variable.waiting = waiting;
-      machine.delayed.pop();
-    },
-  });
+  machine.onUndo(new Attachment(machine, variable, waiting));
+}
+
+/** The trace of {@link attach} on the trail. */
+class Attachment {
+  readonly #machine: Machine;
+  readonly #variable: Logical;
+  readonly #waiting: readonly Waiting[] | undefined;
+
+  constructor(machine: Machine, variable: Logical, waiting: readonly Waiting[] | undefined) {
+    this.#machine = machine;
+    this.#variable = variable;
+    this.#waiting = waiting;
+  }
+
+  undo(): void {
+    this.#variable.waiting = this.#waiting;
+    this.#machine.delayed.pop();
+  }
 }
 
 /** Asks the conditions that waited for what has just been bound, then goes on with `next`. */
 export function wake(machine: Machine, next: Code): Code {
-  const conditions = machine.woken.flatMap(({ variable }) => variable.waiting ?? []);
+  const { woken } = machine;
   machine.woken = [];
+  const conditions =
+    woken.length === 1
+      ? ((woken[0] as Logical).waiting as readonly Waiting[])
+      : woken.flatMap(variable => variable.waiting ?? []);
   return askNext(machine, conditions, 0, next);
 }
 
 function askNext(machine: Machine, conditions: readonly Waiting[], at: number, next: Code): Code {
   const condition = conditions[at];
   if (condition === undefined) return next;
-  return ask(machine, condition, after => askNext(after, conditions, at + 1, next));
+  const following = at + 1;
+  if (following === conditions.length) return ask(machine, condition, next);
+  return ask(machine, condition, after => askNext(after, conditions, following, next));
 }
 
 function ask(machine: Machine, condition: Waiting, next: Code): Code {
