@@ -16,8 +16,12 @@ const LIST = Symbol('list');
 const DICTIONARY = Symbol('dictionary');
 const INSTANCE = Symbol('instance');
 
-/** Selections kept for a predicate. Past that, they are forgotten and made anew: memory stays bounded. */
+/**
+ * Selections kept for a predicate, besides some for each of its rules. Past that they are forgotten and made anew, so that
+ * the memory they take is bounded by the size of the policy.
+ */
 const MAX_SELECTIONS = 2000;
+const SELECTIONS_PER_RULE = 4;
 
 /** The classes that Oso registers itself, and the kinds of values that belong to them. */
 const BUILT_IN: ReadonlyMap<string, (value: Value) => boolean> = new Map<string, (value: Value) => boolean>([
@@ -132,7 +136,7 @@ class RuleGroup {
       kinds.push(this.#kindOf(args[at] as Value, constants, classes));
     }
     const selection = this.#judge(index.candidates(args), args);
-    if (++this.#kept > MAX_SELECTIONS) {
+    if (++this.#kept > MAX_SELECTIONS + SELECTIONS_PER_RULE * this.#rules.length) {
       this.#selections = new Map();
       this.#kept = 0;
     }
@@ -151,7 +155,7 @@ class RuleGroup {
     return selection;
   }
 
-  #kindOf(value: Value, constants: ReadonlySet<unknown>, classes: boolean): Kind {
+  #kindOf(value: Value, constants: ReadonlyMap<unknown, unknown>, classes: boolean): Kind {
     const known = deref(value);
     if (typeof known === 'string') return constants.has(known) ? known : OTHER_STRING;
     if (typeof known === 'boolean') return known;

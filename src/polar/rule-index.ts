@@ -1,95 +1,95 @@
 import type { CompiledRule } from './rule.js';
 import { Dictionary, deref, isGround, List, numberOf, type Value } from './terms.js';
 
+type Constant = string | number | boolean;
+
+/** Rules by their order in the policy; a single one without an array around it, as most constants have one rule. */
+type Orders = number | number[];
+
 /** A parameter position at which rules differ in what they accept. */
 export interface Position {
   readonly at: number;
-  /** The constants that rules have there. */
-  readonly constants: ReadonlySet<string | number | boolean>;
+  /** The rules that have a constant there, by the constant. */
+  readonly constants: ReadonlyMap<Constant, Orders>;
+  /** The rules that have something else there. */
+  readonly others: readonly number[];
   /** Some rule names a class there. */
   readonly classes: boolean;
 }
 
-/** Rules by the constants in their heads: a tree, one level for each parameter. */
-interface Node {
-  readonly constants: Map<string | number | boolean, Node>;
-  /** The rules with something other than a constant at this level. */
-  others: Node | undefined;
-  /** At the last level, the rules by their order in the policy. */
-  readonly rules: number[];
-}
-
 /** Finds the rules that may apply without looking at all of them. */
 export class RuleIndex {
+  /** The positions that tell rules apart. */
   readonly positions: readonly Position[];
   readonly #rules: readonly CompiledRule[];
-  readonly #arity: number;
-  readonly #root = newNode();
 
   constructor(rules: readonly CompiledRule[], arity: number) {
     this.#rules = rules;
-    this.#arity = arity;
-    for (const [order, rule] of rules.entries()) this.#add(rule, order);
     const positions: Position[] = [];
     for (let at = 0; at < arity; at++) {
-      const constants = new Set<string | number | boolean>();
-      let classes = false;
-      let plain = true;
-      for (const { parameters } of rules) {
-        const parameter = parameters[at];
-        if (parameter?.kind === 'constant') constants.add(parameter.value);
-        if (parameter?.kind === 'class' || parameter?.kind === 'union') classes = true;
-        if (parameter?.kind !== 'any') plain = false;
-      }
-      if (!plain) positions.push({ at, constants, classes });
+      const position = indexPosition(rules, at);
+      if (position !== undefined) positions.push(position);
     }
     this.positions = positions;
   }
 
   /** The rules whose constants agree with the arguments, in the order of the policy. */
   candidates(args: readonly Value[]): CompiledRule[] {
-    let nodes = [this.#root];
-    for (let at = 0; at < this.#arity; at++) {
+    let fewest: readonly number[] | undefined;
+    const wanted: (readonly [at: number, constant: Constant | undefined])[] = [];
+    for (const { at, constants, others } of this.positions) {
       const value = deref(args[at] as Value);
-      const following: Node[] = [];
-      for (const node of nodes) {
-        const constant = typeof value === 'string' || typeof value === 'boolean' ? value : numberOf(value);
-        if (constant !== undefined) {
-          const found = node.constants.get(constant);
-          if (found) following.push(found);
-        } else if (!((value instanceof List || value instanceof Dictionary) && isGround(value))) {
-          // An object may equal a constant, and a variable may become one.
-          for (const each of node.constants.values()) following.push(each);
-        }
-        if (node.others) following.push(node.others);
-      }
-      nodes = following;
+      const constant = constantOf(value);
+      // An object may equal a constant, and a variable may become one.
+      if (constant === undefined && !isGroundCollection(value)) continue;
+      wanted.push([at, constant]);
+      const orders = constant === undefined ? undefined : constants.get(constant);
+      const count =
+        others.length + (orders === undefined ? 0 : typeof orders === 'number' ? 1 : orders.length);
+      if (fewest === undefined || count < fewest.length) fewest = merge(orders, others);
     }
-    return nodes
-      .flatMap(({ rules }) => rules)
-      .sort((a, b) => a - b)
-      .map(order => this.#rules[order] as CompiledRule);
-  }
-
-  #add({ parameters }: CompiledRule, order: number): void {
-    let node = this.#root;
-    for (const parameter of parameters) {
-      if (parameter.kind === 'constant') {
-        let next = node.constants.get(parameter.value);
-        if (next === undefined) {
-          next = newNode();
-          node.constants.set(parameter.value, next);
-        }
-        node = next;
-      } else {
-        node.others ??= newNode();
-        node = node.others;
-      }
-    }
-    node.rules.push(order);
+    if (fewest === undefined) return [...this.#rules];
+    const rules = fewest.map(order => this.#rules[order] as CompiledRule);
+    return rules.filter(({ parameters }) =>
+      wanted.every(([at, constant]) => {
+        const parameter = parameters[at];
+        return parameter?.kind !== 'constant' || parameter.value === constant;
+      }),
+    );
   }
 }
 
-function newNode(): Node {
-  return { constants: new Map(), others: undefined, rules: [] };
+function indexPosition(rules: readonly CompiledRule[], at: number): Position | undefined {
+  const constants = new Map<Constant, Orders>();
+  const others: number[] = [];
+  let classes = false;
+  let plain = true;
+  for (const [order, { parameters }] of rules.entries()) {
+    const parameter = parameters[at];
+    if (parameter?.kind !== 'any') plain = false;
+    if (parameter?.kind === 'class' || parameter?.kind === 'union') classes = true;
+    if (parameter?.kind !== 'constant') others.push(order);
+    else {
+      const known = constants.get(parameter.value);
+      if (known === undefined) constants.set(parameter.value, order);
+      else if (typeof known === 'number') constants.set(parameter.value, [known, order]);
+      else known.push(order);
+    }
+  }
+  return plain ? undefined : { at, constants, others, classes };
+}
+
+function constantOf(value: Value): Constant | undefined {
+  return typeof value === 'string' || typeof value === 'boolean' ? value : numberOf(value);
+}
+
+function isGroundCollection(value: Value): boolean {
+  return (value instanceof List || value instanceof Dictionary) && isGround(value);
+}
+
+/** Two ascending rows as one. */
+function merge(orders: Orders | undefined, others: readonly number[]): readonly number[] {
+  if (orders === undefined) return others;
+  if (others.length === 0) return typeof orders === 'number' ? [orders] : orders;
+  return [...others, ...(typeof orders === 'number' ? [orders] : orders)].sort((a, b) => a - b);
 }

@@ -34,11 +34,13 @@ export class CompiledRule {
   readonly specializers: readonly (SpecializerShape | undefined)[];
   /** Without variables in its head, so that the index alone decides whether it applies. */
   readonly ground: boolean;
-  readonly #scope: Scope;
+  readonly #host: PolicyHost;
+  readonly #members: UnionMembers;
   readonly #program: Program;
-  readonly #levels: readonly number[];
   /** The parameters that are variables of their own, and so another name for the argument. */
-  readonly #named: boolean[] = [];
+  readonly #named: readonly boolean[];
+  #made: Scope | undefined;
+  #level: number | undefined;
   #body: Code | undefined;
   #head: Code | undefined;
   #constants: Code | undefined;
@@ -47,10 +49,13 @@ export class CompiledRule {
   constructor(rule: Rule, host: PolicyHost, members: UnionMembers, program: Program) {
     this.rule = rule;
     this.arity = rule.parameters.length;
+    this.#host = host;
+    this.#members = members;
     this.#program = program;
-    this.#scope = new Scope(host, members, rule.name, this.arity);
-    this.#levels = program.cuts ? [this.#scope.reserve()] : [];
-    this.parameters = rule.parameters.map((parameter, at) => this.#shapeOf(parameter, at, members));
+    this.#named = rule.parameters.map((_, at) => isNamed(rule.parameters, at, host));
+    this.parameters = rule.parameters.map((parameter, at) =>
+      shapeOf(parameter, this.#named[at] === true, members),
+    );
     this.specializers = rule.parameters.map(({ specializer }) => shapeOfSpecializer(specializer, members));
     this.ground = rule.parameters.every(
       ({ term, specializer }) => specializer === undefined && isGroundTerm(term),
@@ -99,42 +104,28 @@ export class CompiledRule {
     }
     const { size } = this.#scope;
     for (let at = arity; at < size; at++) frame.push(new Logical());
-    const [level] = this.#levels;
-    if (level !== undefined) frame[level] = choices;
+    if (this.#level !== undefined) frame[this.#level] = choices;
     machine.frame = frame;
     return code;
   }
 
-  #shapeOf({ term, specializer }: Parameter, at: number, members: UnionMembers): ParameterShape {
-    const constant = this.#constantOf(term);
-    if (specializer === undefined && constant !== undefined && typeof constant !== 'object') {
-      return { kind: 'constant', value: constant };
+  /** The rule's variables. There is no need of them before the rule is tried: most facts never are. */
+  get #scope(): Scope {
+    if (this.#made === undefined) {
+      const scope = new Scope(this.#host, this.#members, this.rule.name, this.arity);
+      for (const [at, { term }] of this.rule.parameters.entries()) {
+        if (this.#named[at] && term.kind === 'variable') scope.name(term.name, at);
+      }
+      if (this.#program.cuts) this.#level = scope.reserve();
+      this.#made = scope;
     }
-    if (term.kind !== 'variable' || constant !== undefined || this.#scope.slots.has(term.name)) {
-      return { kind: 'complex' };
-    }
-    this.#scope.name(term.name, at);
-    this.#named[at] = true;
-    if (specializer === undefined) return { kind: 'any' };
-    if (specializer.kind !== 'pattern' || specializer.tag === undefined) return { kind: 'complex' };
-    const union = members(specializer.tag);
-    if (union !== undefined) return { kind: 'union', members: union };
-    if (specializer.fields.size > 0) return { kind: 'complex' };
-    return { kind: 'class', tag: specializer.tag };
-  }
-
-  #constantOf(term: Term): Value | undefined {
-    try {
-      return this.#scope.constant(term);
-    } catch (error) {
-      if (error instanceof CannotCompile) return undefined;
-      throw error;
-    }
+    return this.#made;
   }
 
   #compileBody(): Code {
     const { observer } = this.#program;
-    const compiler = new Compiler(this.#scope, this.#program);
+    const scope = this.#scope;
+    const compiler = new Compiler(scope, this.#program);
     const twin = this.#program.cuts ? findTwin(this.rule.body) : undefined;
     if (twin !== undefined) {
       // Oso tells a cut's own choices from others by what was asked, and so mistakes one twin for the other.
@@ -146,7 +137,7 @@ export class CompiledRule {
       };
     }
     const place = observer && this.#scope.placeOf(this.rule);
-    const code = compiler.condition(this.rule.body, proceed, this.#levels);
+    const code = compiler.condition(this.rule.body, proceed, this.#level === undefined ? [] : [this.#level]);
     if (observer === undefined) return code;
     return () => {
       observer({ kind: 'rule', place });
@@ -182,6 +173,40 @@ export class CompiledRule {
     return machine => unify(machine, machine.frame[at] as Value, build(machine.frame), after);
   }
 }
+
+/** Whether a parameter is a variable that stands for its argument alone. */
+function isNamed(parameters: readonly Parameter[], at: number, host: PolicyHost): boolean {
+  const { term } = parameters[at] as Parameter;
+  if (term.kind !== 'variable' || host.constant(term.name) !== undefined) return false;
+  for (let before = 0; before < at; before++) {
+    if (holdsVariable((parameters[before] as Parameter).term, term.name)) return false;
+  }
+  return true;
+}
+
+function holdsVariable(term: Term, name: string): boolean {
+  // Patterns come after the parameter that they belong to, and only bind what its own variable leaves open.
+  return term.kind === 'variable' && term.name === name;
+}
+
+function shapeOf({ term, specializer }: Parameter, named: boolean, members: UnionMembers): ParameterShape {
+  if (specializer === undefined) {
+    if (term.kind === 'string' || term.kind === 'boolean') return { kind: 'constant', value: term.value };
+    if (term.kind === 'number') {
+      // A whole float is not the integer that it equals, and is left to unification.
+      if (term.float && Number.isInteger(term.value)) return COMPLEX;
+      return { kind: 'constant', value: term.value };
+    }
+    return named ? ANY : COMPLEX;
+  }
+  if (!named || specializer.kind !== 'pattern' || specializer.tag === undefined) return COMPLEX;
+  const union = members(specializer.tag);
+  if (union !== undefined) return { kind: 'union', members: union };
+  return specializer.fields.size > 0 ? COMPLEX : { kind: 'class', tag: specializer.tag };
+}
+
+const ANY: ParameterShape = { kind: 'any' };
+const COMPLEX: ParameterShape = { kind: 'complex' };
 
 function shapeOfSpecializer(
   specializer: Term | undefined,
