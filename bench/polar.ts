@@ -96,16 +96,15 @@ const FOLDER_POLICY = `
     relations = { parent: Folder, repository: Repository };
     "read" if "reader"; "reader" if "reader" on "parent"; "reader" if "reader" on "repository";
   }
-  has_relation(parent: Folder, "parent", folder: Folder) if parent = folder.parent and parent != nothing;
+  has_relation(parent: Folder, "parent", folder: Folder) if parent = folder.parent;
   has_relation(repository: Repository, "repository", folder: Folder) if
-    repository = folder.repository and repository != nothing;
+    repository = folder.repository;
   has_role(user: User, "reader", repository: Repository) if
     role in user.roles and role.name = "owner" and role.organization = repository.organization;
   allow(actor, action, resource) if has_permission(actor, action, resource);`;
 
 async function load<Engine extends Oso>(oso: Engine, policy: string): Promise<Engine> {
   for (const type of [Organization, Role, User, Expense, Repository, Folder]) oso.registerClass(type);
-  oso.registerConstant(undefined, 'nothing');
   await oso.loadStr(policy);
   return oso;
 }

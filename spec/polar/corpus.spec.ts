@@ -42,9 +42,12 @@ describe('CompiledOso answers like Oso', () => {
     });
   }
 
-  it('has compiled code answer at least 99 of 100 cases', function () {
-    if (cases < 400) this.skip();
-    expect(fellBack.length, fellBack.join('\n')).to.be.at.most((cases - partial) / 100);
+  // Suites run after the tests beside them: this one when all cases have been counted.
+  describe('without falling back', () => {
+    it('has compiled code answer at least 99 of 100 cases', () => {
+      expect(cases).to.be.at.least(400);
+      expect(fellBack.length, fellBack.join('\n')).to.be.at.most((cases - partial) / 100);
+    });
   });
 
   after(() => {

@@ -177,6 +177,7 @@ export class Compiler {
 
   #unify(left: Term, right: Term, next: Code): Code {
     if (left.kind === 'variable' && right.kind === 'variable' && left.name === right.name) return next;
+    if (isNotANumber(left) && isNotANumber(right)) return fail;
     const buildLeft = this.#scope.build(left);
     const buildRight = this.#scope.build(right);
     return machine => unify(machine, buildLeft(machine.frame), buildRight(machine.frame), next);
@@ -364,6 +365,10 @@ export class Compiler {
   #placer(located: Located) {
     return () => this.#scope.placeOf(located);
   }
+}
+
+function isNotANumber(term: Term): boolean {
+  return term.kind === 'number' && Number.isNaN(term.value);
 }
 
 function choose(machine: Machine, alternatives: readonly Code[], at: number): Code {

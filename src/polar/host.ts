@@ -229,13 +229,9 @@ export class PolicyHost {
     if (value instanceof Float) return value.value;
     if (path.length > MAX_NESTING) throw new NotCovered('a value nested too deep', undefined);
     if (value instanceof Logical) {
-      // A variable inside of its own value stays a variable, or it would have no end.
       if (value.binding === undefined) return new Variable(nameOf(value));
-      if (path.includes(value)) {
-        if (path.some(({ aliased }) => aliased))
-          throw new NotCovered('a variable within its own value', undefined);
-        return new Variable(nameOf(value));
-      }
+      // How deep Oso looks into a value that holds itself depends on how the value came about.
+      if (path.includes(value)) throw new NotCovered('a variable within its own value', undefined);
       return this.#toJs(value.binding, nameOf, [...path, value]);
     }
     if (value instanceof List) {

@@ -2,7 +2,6 @@ import { NotCovered } from './errors.js';
 import type { Code, Machine, Negation, PlaceOf } from './machine.js';
 import { Logical } from './terms.js';
 import { Aliasing } from './unify.js';
-import { isOpen } from './waiting.js';
 
 /**
  * `not condition`: succeeds where the condition has no result. Like Oso, it looks at all the ways in which the condition
@@ -46,7 +45,6 @@ function refuseOpenVariables(machine: Machine, { trail, delayed }: Negation, pla
     if (variable === undefined) continue;
     if (before.has(variable) || (variable.aliased && !fresh.has(variable))) throw notCovered(placeOf);
   }
-  if (machine.delayed.slice(delayed).some(isOpen)) throw notCovered(placeOf);
 }
 
 function notCovered(placeOf: PlaceOf): NotCovered {
