@@ -5,7 +5,7 @@ import { Pattern as OsoPattern } from 'oso/dist/src/Pattern.js';
 import { Predicate } from 'oso/dist/src/Predicate.js';
 import { NotCovered } from './errors.js';
 import { sortFields } from './syntax.js';
-import { Dictionary, Float, flatten, Instance, List, Logical, type Value } from './terms.js';
+import { Dictionary, Float, flatten, Instance, List, Logical, UNMADE, type Value } from './terms.js';
 
 /** A constructor, as `registerClass` takes it. */
 // biome-ignore lint/suspicious/noExplicitAny: this is how oso types a class with any constructor.
@@ -225,7 +225,11 @@ export class PolicyHost {
 
   #toJs(value: Value, nameOf: (variable: Logical) => string, path: Logical[]): unknown {
     if (typeof value !== 'object') return value;
-    if (value instanceof Instance) return value.value;
+    if (value instanceof Instance) {
+      if (value.value === UNMADE)
+        throw new NotCovered('an instance as an argument of its own constructor', undefined);
+      return value.value;
+    }
     if (value instanceof Float) return value.value;
     if (path.length > MAX_NESTING) throw new NotCovered('a value nested too deep', undefined);
     if (value instanceof Logical) {

@@ -3,7 +3,7 @@ import { NotCovered } from './errors.js';
 import { isThenable } from './host.js';
 import type { Code, Machine } from './machine.js';
 import type { Build } from './scope.js';
-import { deref, Instance, Logical } from './terms.js';
+import { deref, Instance, Logical, UNMADE } from './terms.js';
 import { unify } from './unify.js';
 
 /** `new Class(…)`. Oso makes the instance after its variable is bound, and knows it as made by the policy. */
@@ -21,7 +21,7 @@ export function make(
       // Oso would compare the instance before it is made.
       throw new NotCovered('"new" for a variable with a value or with conditions', undefined);
     }
-    const instance = new Instance(undefined, true);
+    const instance = new Instance(UNMADE, true);
     return unify(machine, result, instance, after => {
       if (named) throw new KwargsError();
       return construct(after, className, buildArgs, instance, next);

@@ -1,7 +1,8 @@
 import { NotCovered } from './errors.js';
 import type { Code, Machine, Negation, PlaceOf } from './machine.js';
-import { Logical } from './terms.js';
+import { isGround, Logical, Pattern } from './terms.js';
 import { Aliasing } from './unify.js';
+import { isOpen } from './waiting.js';
 
 /**
  * `not condition`: succeeds where the condition has no result. Like Oso, it looks at all the ways in which the condition
@@ -39,12 +40,22 @@ function refuseOpenVariables(machine: Machine, { trail, delayed }: Negation, pla
   for (const entry of entries) {
     if (entry instanceof Aliasing && !entry.was && !before.has(entry.variable)) fresh.add(entry.variable);
   }
-  for (const entry of entries) {
-    const variable =
-      entry instanceof Logical ? entry : entry instanceof Aliasing ? entry.variable : undefined;
+  const touched = entries.map(entry =>
+    entry instanceof Logical ? entry : entry instanceof Aliasing ? entry.variable : undefined,
+  );
+  for (const variable of [...touched, ...machine.delayed.slice(delayed)]) {
     if (variable === undefined) continue;
     if (before.has(variable) || (variable.aliased && !fresh.has(variable))) throw notCovered(placeOf);
   }
+  const open = machine.delayed.slice(delayed).filter(isOpen);
+  if (open.length > 0 && (before.size > 0 || !open.every(waitsAlone))) throw notCovered(placeOf);
+}
+
+/** Whether the conditions on a variable tie it to no other. */
+function waitsAlone({ waiting }: Logical): boolean {
+  return (waiting ?? []).every(({ left, right }) =>
+    right instanceof Pattern ? right.fields.size === 0 : isGround(left) || isGround(right),
+  );
 }
 
 function notCovered(placeOf: PlaceOf): NotCovered {

@@ -68,6 +68,9 @@ export class Instance {
   }
 }
 
+/** The value of an instance between `new` and its constructor's return. */
+export const UNMADE = Symbol('unmade');
+
 /** A logical variable. Bound, it holds a value or another variable; backtracking unbinds it. */
 export class Logical {
   readonly name: string | undefined;
