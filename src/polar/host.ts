@@ -36,9 +36,14 @@ export class PolicyHost {
   /** With the default equality, a value always equals itself, and the function need not be asked. */
   readonly equalsIsDefault: boolean;
   #hasRelations = false;
+  /** Oso's own registry, to which it only ever adds. */
+  readonly #types: ReadonlyMap<string | AnyClass, RegisteredClass>;
+  readonly #dictionaryClass: AnyClass;
 
   constructor(oso: Oso, equalityFn: EqualityFn | undefined) {
     this.#oso = oso;
+    this.#types = oso.getHost().types as ReadonlyMap<string | AnyClass, RegisteredClass>;
+    this.#dictionaryClass = this.requireClass('Dictionary').cls;
     this.equals = equalityFn ?? defaultEqualityFn;
     this.equalsIsDefault = equalityFn === undefined || equalityFn === defaultEqualityFn;
   }
@@ -257,14 +262,6 @@ export class PolicyHost {
       return Promise.all(fields.map(async ([name, field]) => [name, await field] as const)).then(build);
     }
     throw new NotCovered('a pattern as a value', undefined);
-  }
-
-  get #types(): Map<string | AnyClass, RegisteredClass> {
-    return this.#oso.getHost().types as Map<string | AnyClass, RegisteredClass>;
-  }
-
-  get #dictionaryClass(): AnyClass {
-    return this.requireClass('Dictionary').cls;
   }
 }
 

@@ -1,7 +1,7 @@
 import type { PolicyHost, RegisteredClass } from './host.js';
 import { type Code, Continuation, type Machine, proceed } from './machine.js';
 import type { CompiledRule, ParameterShape } from './rule.js';
-import { RuleIndex } from './rule-index.js';
+import { type Position, RuleIndex } from './rule-index.js';
 import { sortRules } from './specificity.js';
 import { Dictionary, deref, Instance, List, Logical, numberOf, type Value } from './terms.js';
 
@@ -116,23 +116,22 @@ class RuleGroup {
       this.#only ??= this.#judge(index.candidates(args), args);
       return this.#only;
     }
+    const { positions } = index;
+    const last = positions.length - 1;
     let level = this.#selections;
-    const kinds: Kind[] = [];
-    for (const position of index.positions) {
-      const kind = this.#kindOf(args[position.at] as Value, position.constants, position.classes);
-      kinds.push(kind);
-      const found = level.get(kind);
-      if (found === undefined) return this.#makeSelection(kinds, args);
-      if (!(found instanceof Map)) return found;
-      level = found;
+    for (let depth = 0; depth <= last; depth++) {
+      const { at, constants, classes } = positions[depth] as Position;
+      const found = level.get(this.#kindOf(args[at] as Value, constants, classes));
+      if (found === undefined) break;
+      if (depth === last) return found as Selection;
+      level = found as Level;
     }
-    return this.#makeSelection(kinds, args);
+    return this.#makeSelection(index, args);
   }
 
-  #makeSelection(start: readonly Kind[], args: readonly Value[]): Selection {
-    const index = this.#index as RuleIndex;
-    const kinds = [...start];
-    for (const { at, constants, classes } of index.positions.slice(kinds.length)) {
+  #makeSelection(index: RuleIndex, args: readonly Value[]): Selection {
+    const kinds: Kind[] = [];
+    for (const { at, constants, classes } of index.positions) {
       kinds.push(this.#kindOf(args[at] as Value, constants, classes));
     }
     const selection = this.#judge(index.candidates(args), args);

@@ -155,6 +155,24 @@ export function isGround(value: Value): boolean {
   return true;
 }
 
+/** Whether there is a variable without a value in a list, dictionary or pattern. */
+export function holdsOpenVariable(value: Value): boolean {
+  const open: Value[] = partsOf(value);
+  for (let top = open.pop(), seen = 0; top !== undefined; top = open.pop(), seen++) {
+    const next = deref(top);
+    if (next instanceof Logical) return true;
+    if (seen > MAX_NODES) throw new NotCovered('a value that holds itself', undefined);
+    for (const part of partsOf(next)) open.push(part);
+  }
+  return false;
+}
+
+function partsOf(value: Value): Value[] {
+  if (value instanceof List)
+    return value.rest === undefined ? [...value.items] : [...value.items, value.rest];
+  return value instanceof Dictionary || value instanceof Pattern ? [...value.fields.values()] : [];
+}
+
 function flattened(value: Value): Value {
   const known = deref(value);
   return known instanceof List ? flatten(known) : known;

@@ -1,8 +1,17 @@
 import { compare, known } from './compare.js';
+import { NotCovered } from './errors.js';
 import type { Code, Machine } from './machine.js';
 import { match } from './match.js';
 import type { Comparison } from './syntax.js';
-import { deref, isGround, Logical, sameGround, type Value, type Waiting } from './terms.js';
+import {
+  deref,
+  holdsOpenVariable,
+  isGround,
+  Logical,
+  sameGround,
+  type Value,
+  type Waiting,
+} from './terms.js';
 
 /**
  * A condition on variables without a value cannot be decided yet. It waits on them, and is asked as soon as one of them
@@ -11,6 +20,9 @@ import { deref, isGround, Logical, sameGround, type Value, type Waiting } from '
 export function wait(machine: Machine, condition: Waiting): void {
   const left = deref(condition.left);
   const right = deref(condition.right);
+  if (holdsOpenVariable(left) || holdsOpenVariable(right)) {
+    throw new NotCovered('a condition on several variables without a value', undefined);
+  }
   if (left instanceof Logical) attach(machine, left, condition);
   if (right instanceof Logical && right !== left) attach(machine, right, condition);
 }
