@@ -66,6 +66,30 @@ describe('CompiledOso', () => {
     });
   });
 
+  describe('a load that fails', () => {
+    it('leaves the policy that was loaded before', async () => {
+      const oso = await load('allow("a", _, _);');
+      await failure(() => oso.loadStr('allow(_, _, _);'));
+      await failure(() => oso.loadFiles(['missing.polar']));
+      expect(await oso.isAllowed('a', 1, 1)).to.equal(true);
+      expect(await oso.isAllowed('b', 1, 1)).to.equal(false);
+      expect(oso.fallbacks).to.deep.equal([]);
+    });
+
+    it('leaves the policy loaded where only its inline query failed, as in Oso', async () => {
+      for (const query of ['?= allow("b", 1, 1);', '?= 1 == "1";']) {
+        const policy = `allow("a", _, _); ${query}`;
+        const plain = new Oso();
+        await failure(() => plain.loadStr(policy));
+        const oso = new CompiledOso();
+        await failure(() => oso.loadStr(policy));
+        for (const actor of ['a', 'b']) {
+          expect(await oso.isAllowed(actor, 1, 1)).to.equal(await plain.isAllowed(actor, 1, 1));
+        }
+      }
+    });
+  });
+
   describe('a class that is not registered', () => {
     it('is an error when the policy is loaded, with its place', async () => {
       const error = await failure(() => load('allow(_: User, _, _);\nallow(_,\n  _: Exspense, _);'));

@@ -1,6 +1,6 @@
 import { inspect } from 'node:util';
 import { Oso, Variable } from 'oso';
-import { CompiledOso, type FallbackCount } from '../../src/polar/index.js';
+import { CompiledOso, type Fallback } from '../../src/polar/index.js';
 import { makeWorld, type World } from './world.js';
 
 /** A question to a policy: a text in Polar's notation, or something to do with an Oso. */
@@ -19,7 +19,7 @@ export interface Answers {
    * name of the load's error.
    */
   readonly answers: readonly string[];
-  readonly fallbacks: readonly FallbackCount[];
+  readonly fallbacks: readonly Fallback[];
 }
 
 export async function askOso(given: Case): Promise<Answers> {
@@ -44,6 +44,7 @@ export function isCrash(answer: string): boolean {
 export class Engines {
   static readonly #MAX_CASES = 200;
   #cases = 0;
+  #fallbacks: Fallback[] = [];
   #oso = new Oso();
   #compiled = new CompiledOso();
   #osoWorld = makeWorld();
@@ -55,20 +56,17 @@ export class Engines {
 
   async ask(given: Case): Promise<{ oso: Answers; compiled: Answers }> {
     if (++this.#cases > Engines.#MAX_CASES) this.#renew();
-    const before = this.#compiled.fallbacks.length;
+    this.#fallbacks = [];
     const oso = await askLoaded(this.#oso, this.#osoWorld, given);
     const compiled = await askLoaded(this.#compiled as unknown as Oso, this.#compiledWorld, given);
-    const answers = {
-      oso: { answers: oso, fallbacks: [] },
-      compiled: { answers: compiled, fallbacks: this.#compiled.fallbacks.slice(before) },
-    };
-    if ([...oso, ...compiled].some(isCrash)) this.#renew();
-    else {
+    if (![...oso, ...compiled].some(isCrash)) {
       this.#oso.clearRules();
       this.#compiled.clearRules();
     }
-    if (answers.compiled.fallbacks.length > 0) this.#renewCompiled();
-    return answers;
+    return {
+      oso: { answers: oso, fallbacks: [] },
+      compiled: { answers: compiled, fallbacks: this.#fallbacks },
+    };
   }
 
   #renew(): void {
@@ -76,12 +74,7 @@ export class Engines {
     this.#oso = new Oso();
     this.#osoWorld = makeWorld();
     this.#osoWorld.register(this.#oso);
-    this.#renewCompiled();
-  }
-
-  /** Fallbacks are counted by kind: an engine that has fallen back would not show the same kind again. */
-  #renewCompiled(): void {
-    this.#compiled = new CompiledOso();
+    this.#compiled = new CompiledOso({ onFallback: fallback => this.#fallbacks.push(fallback) });
     this.#compiledWorld = makeWorld();
     this.#compiledWorld.register(this.#compiled as unknown as Oso);
   }

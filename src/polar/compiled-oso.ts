@@ -1,6 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import { Oso } from 'oso';
-import { InlineQueryFailedError } from 'oso/dist/src/errors.js';
+import {
+  InlineQueryFailedError,
+  PolarFileExtensionError,
+  PolarFileNotFoundError,
+} from 'oso/dist/src/errors.js';
 import { Predicate } from 'oso/dist/src/Predicate.js';
 import { describePlace, NotCovered, PolicyError, type PolicyPlace } from './errors.js';
 import { type EqualityFn, PolicyHost } from './host.js';
@@ -157,9 +161,7 @@ export class CompiledOso<
     const changed = after.findIndex((text, at) => text !== before[at]);
     if (changed === -1) return;
     // Which of the two texts Oso has read cannot be told.
-    const source = new PolicySource('', filenames[changed]);
-    this.#policy = { reason: 'the file changed while it was loaded', source, offset: 0 };
-    this.#forgetCompiled();
+    this.#leaveToOso('the file changed while it was loaded', new PolicySource('', filenames[changed]));
   }
 
   /**
@@ -281,6 +283,12 @@ export class CompiledOso<
     this.#queries.clear();
   }
 
+  /** Has Oso's engine answer all queries, because it cannot be told what it has loaded. */
+  #leaveToOso(reason: string, source: PolicySource = new PolicySource('')): void {
+    this.#policy = { reason, source, offset: 0 };
+    this.#forgetCompiled();
+  }
+
   #setPolicy(sources: readonly PolicySource[]): void {
     this.#policy = readPolicy(sources);
     this.#forgetCompiled();
@@ -292,7 +300,9 @@ export class CompiledOso<
       await load();
     } catch (error) {
       // An inline query that fails leaves the policy loaded.
-      if (error instanceof InlineQueryFailedError || isInlineQueryError(error)) this.#setPolicy(sources);
+      if (error instanceof InlineQueryFailedError) this.#setPolicy(sources);
+      else if (!leavesNothingLoaded(error))
+        this.#leaveToOso('the policy failed while it was loaded', sources[0]);
       throw error;
     }
     this.#setPolicy(sources);
@@ -339,12 +349,12 @@ async function readIfThere(filename: string): Promise<string | undefined> {
   }
 }
 
-function isInlineQueryError(error: unknown): boolean {
-  if (!(error instanceof Error)) return true;
-  const { name } = error;
+/** Oso's own errors about files and policies come before anything is loaded, or clear what was. */
+function leavesNothingLoaded(error: unknown): boolean {
+  if (error instanceof PolarFileNotFoundError || error instanceof PolarFileExtensionError) return true;
   return (
-    !/^(ParseError|ValidationError|OperationalError)::/.test(name) &&
-    name !== 'RuntimeError::MultipleLoadError'
+    error instanceof Error &&
+    /^(ParseError::|ValidationError::|RuntimeError::MultipleLoadError)/.test(error.name)
   );
 }
 

@@ -56,6 +56,9 @@ class Attachment {
 export function wake(machine: Machine, next: Code): Code {
   const { woken } = machine;
   machine.woken = [];
+  for (const variable of woken) {
+    if (Number.isNaN(deref(variable))) throw new NotCovered('nan for a variable with conditions', undefined);
+  }
   const conditions =
     woken.length === 1
       ? ((woken[0] as Logical).waiting as readonly Waiting[])
