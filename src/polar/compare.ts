@@ -2,7 +2,18 @@ import { NotCovered, runtimeError } from './errors.js';
 import { isThenable } from './host.js';
 import type { Code, Machine, PlaceOf } from './machine.js';
 import type { Comparison } from './syntax.js';
-import { compareStrings, Dictionary, deref, Instance, List, Logical, numberOf, type Value } from './terms.js';
+import {
+  compareStrings,
+  Dictionary,
+  deref,
+  Instance,
+  isGround,
+  List,
+  Logical,
+  numberOf,
+  sameGround,
+  type Value,
+} from './terms.js';
 
 /** Compares two known values and goes on with `next` where the comparison holds. */
 export function compare(
@@ -29,6 +40,16 @@ export function compare(
     );
   }
   return compareNumbers(operator, a, b) ? next : machine.fail();
+}
+
+/**
+ * Whether two ground values are equal as they are, where `1 == "1"` asked directly is an error. That is how a condition is
+ * judged which has waited for its values; undefined for other comparisons and values.
+ */
+export function compareGround(operator: Comparison, left: Value, right: Value): boolean | undefined {
+  if (operator !== '==' && operator !== '!=') return undefined;
+  if (!isGround(left) || !isGround(right)) return undefined;
+  return sameGround(left, right) === (operator === '==');
 }
 
 /** Compares as JavaScript compares: by the equality function, or by JavaScript's own operators. */

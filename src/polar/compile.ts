@@ -1,5 +1,5 @@
 import { calculate } from './arithmetic.js';
-import { compare } from './compare.js';
+import { compare, compareGround } from './compare.js';
 import { lookUp } from './dot.js';
 import { NotCovered, runtimeError } from './errors.js';
 import { formatValue } from './format.js';
@@ -98,7 +98,7 @@ export class Compiler {
       case 'in':
         return this.#in(first, second, operation, next);
       case 'matches':
-        return this.#matches(first, second, next);
+        return this.#matches(first, second, operation, next);
       case '==':
       case '!=':
       case '<':
@@ -202,7 +202,7 @@ export class Compiler {
     };
   }
 
-  #compare(operator: Comparison, left: Term, right: Term, located: Located, next: Code): Code {
+  #compare(operator: Comparison, left: Term, right: Term, located: Operation, next: Code): Code {
     const buildLeft = this.#scope.build(left);
     const buildRight = this.#scope.build(right);
     const place = this.#placer(located);
@@ -212,6 +212,10 @@ export class Compiler {
       if (a instanceof Logical || b instanceof Logical) {
         wait(machine, { kind: 'compare', left: a, right: b, operator, located });
         return next;
+      }
+      if (located.waited) {
+        const known = compareGround(operator, a, b);
+        if (known !== undefined) return known ? next : machine.fail();
       }
       return compare(machine, operator, a, b, place, next);
     };
@@ -250,10 +254,10 @@ export class Compiler {
     };
   }
 
-  #matches(left: Term, right: Term, next: Code): Code {
+  #matches(left: Term, right: Term, { waited = false }: Operation, next: Code): Code {
     const buildLeft = this.#scope.build(left);
     const buildRight = this.#scope.build(right);
-    return machine => match(machine, buildLeft(machine.frame), buildRight(machine.frame), false, next);
+    return machine => match(machine, buildLeft(machine.frame), buildRight(machine.frame), waited, next);
   }
 
   #dot(object: Term, field: Term, result: Term, operation: Operation, next: Code): Code {

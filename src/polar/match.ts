@@ -21,7 +21,14 @@ const NO_FIELDS: ReadonlyMap<string, Value> = new Map();
  * attribute is an error.
  */
 export function match(machine: Machine, left: Value, right: Value, waited: boolean, next: Code): Code {
-  if (waited && right instanceof Pattern) return matchWaited(machine, left, right, next);
+  if (
+    waited &&
+    right instanceof Pattern &&
+    right.members === undefined &&
+    !(deref(left) instanceof Logical)
+  ) {
+    return matchWaited(machine, left, right, next);
+  }
   return run(machine, [{ kind: 'match', left, right }], next);
 }
 
@@ -120,11 +127,7 @@ function isInstance(machine: Machine, left: Value, tag: string): unknown {
 /** Leaves a pattern waiting for a variable's value; false where an earlier one already rules it out. */
 function waitForMatch(machine: Machine, variable: Logical, pattern: Pattern): boolean {
   const { host } = machine;
-  for (const field of pattern.fields.values()) {
-    if (deref(field) instanceof Pattern) {
-      throw new NotCovered('a pattern within a pattern on a variable without a value', undefined);
-    }
-  }
+  refuseNested(pattern);
   const { tag } = pattern;
   if (tag !== undefined) {
     for (const { right } of [...(variable.waiting ?? [])].reverse()) {
@@ -138,9 +141,17 @@ function waitForMatch(machine: Machine, variable: Logical, pattern: Pattern): bo
   return true;
 }
 
+function refuseNested({ fields }: Pattern): void {
+  for (const field of fields.values()) {
+    if (deref(field) instanceof Pattern) {
+      throw new NotCovered('a pattern within a pattern on a variable without a value', undefined);
+    }
+  }
+}
+
 function matchWaited(machine: Machine, value: Value, pattern: Pattern, next: Code): Code {
   const left = deref(value);
-  if (left instanceof Logical) return next;
+  refuseNested(pattern);
   const fields = [...pattern.fields].reverse();
   const { tag, located } = pattern;
   // Oso compares such a field with the look-up itself, not with what it finds, where neither holds an object.

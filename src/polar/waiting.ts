@@ -1,17 +1,9 @@
-import { compare, known } from './compare.js';
+import { compare, compareGround, known } from './compare.js';
 import { NotCovered } from './errors.js';
 import type { Code, Machine } from './machine.js';
 import { match } from './match.js';
 import type { Comparison } from './syntax.js';
-import {
-  deref,
-  holdsOpenVariable,
-  isGround,
-  Logical,
-  sameGround,
-  type Value,
-  type Waiting,
-} from './terms.js';
+import { deref, holdsOpenVariable, Logical, type Value, type Waiting } from './terms.js';
 
 /**
  * A condition on variables without a value cannot be decided yet. It waits on them, and is asked as soon as one of them
@@ -81,10 +73,10 @@ function ask(machine: Machine, condition: Waiting, next: Code): Code {
   if (sides === undefined) return next;
   const [left, right] = sides;
   const { operator, located } = condition;
-  if ((operator === '==' || operator === '!=') && isGround(left) && isGround(right)) {
-    // Constraints compare ground values as they are, where `1 == "1"` asked directly is an error; a variable that goes
-    // by several names is asked directly after that.
-    if (sameGround(left, right) !== (operator === '==')) return machine.fail();
+  const equal = compareGround(operator as Comparison, left, right);
+  if (equal !== undefined) {
+    // A variable that goes by several names is asked directly after that.
+    if (!equal) return machine.fail();
     if (!isAliased(condition.left) && !isAliased(condition.right)) return next;
   }
   const placeOf = () => ({ rule: undefined, ...located.source.placeAt(located.offset) });
