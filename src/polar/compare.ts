@@ -76,23 +76,11 @@ export function compareInHost(
 
 function operand(machine: Machine, value: Value): unknown {
   if (value instanceof Instance) return value.value;
-  if ((value instanceof List || value instanceof Dictionary) && holdsVariable(value)) {
-    // Oso would show the host the variables themselves, whatever they are bound to.
-    throw new NotCovered('an object compared with a list or dictionary that holds variables', undefined);
+  if ((value instanceof List || value instanceof Dictionary) && !value.pure) {
+    // Oso would show the host its variables and constants as variables, whatever their values.
+    throw new NotCovered('an object compared with a list or dictionary that the policy made', undefined);
   }
   return machine.host.toJs(value);
-}
-
-function holdsVariable(value: Value): boolean {
-  const open: Value[] = [value];
-  for (let next = open.pop(); next !== undefined; next = open.pop()) {
-    if (next instanceof Logical) return true;
-    if (next instanceof List) {
-      open.push(...next.items);
-      if (next.rest !== undefined) return true;
-    } else if (next instanceof Dictionary) open.push(...next.fields.values());
-  }
-  return false;
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: JavaScript compares anything with anything, and the policy asked for it.

@@ -187,7 +187,8 @@ export class PolicyHost {
             ? this.#fromObject(item, depth + 1, variables)
             : this.toValue(item);
       }
-      return new List(items);
+      // Only a query's arguments may hold variables.
+      return new List(items, undefined, variables === undefined);
     }
     if (value instanceof Variable) return this.#variable(value.name, variables);
     if (value instanceof Predicate || value instanceof Expression || value instanceof OsoPattern) {
@@ -204,7 +205,7 @@ export class PolicyHost {
             : this.toValue(field),
         );
       }
-      return new Dictionary(sortFields(fields));
+      return new Dictionary(sortFields(fields), variables === undefined);
     }
     return new Instance(value);
   }

@@ -4,7 +4,7 @@ import type { PolicyHost } from './host.js';
 import { type Code, type Frame, type Machine, proceed } from './machine.js';
 import { match } from './match.js';
 import { CannotCompile, Scope, type UnionMembers } from './scope.js';
-import type { Parameter, Rule, Term } from './syntax.js';
+import { isGroundTerm, type Parameter, type Rule, type Term } from './syntax.js';
 import { findTwin, termKey } from './term-key.js';
 import { deref, Logical, type Value } from './terms.js';
 import { markAliased, unify } from './unify.js';
@@ -218,20 +218,4 @@ function shapeOfSpecializer(
   const { tag, fields } = specializer;
   if (tag === undefined) return { key, kind: 'dictionary', tag, fields: fields.size };
   return { key, kind: members(tag) === undefined ? 'instance' : 'union', tag, fields: fields.size };
-}
-
-function isGroundTerm(term: Term): boolean {
-  switch (term.kind) {
-    case 'string':
-    case 'number':
-    case 'huge integer':
-    case 'boolean':
-      return true;
-    case 'list':
-      return term.items.every(isGroundTerm);
-    case 'dictionary':
-      return [...term.fields.values()].every(isGroundTerm);
-    default:
-      return false;
-  }
 }

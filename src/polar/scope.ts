@@ -2,7 +2,7 @@ import { NotCovered, type PolicyPlace } from './errors.js';
 import type { PolicyHost } from './host.js';
 import type { Frame } from './machine.js';
 import { type Located, placeOf } from './source.js';
-import { sortFields, type Term } from './syntax.js';
+import { isGroundTerm, sortFields, type Term } from './syntax.js';
 import { Dictionary, Float, List, Pattern, type Value } from './terms.js';
 
 /** Makes a term's value from the variables of a rule. */
@@ -85,7 +85,9 @@ export class Scope {
       }
       case 'list': {
         const items = term.items.map(item => (item.kind === 'rest' ? undefined : this.constant(item)));
-        return items.includes(undefined) ? undefined : new List(items as Value[]);
+        return items.includes(undefined)
+          ? undefined
+          : new List(items as Value[], undefined, isGroundTerm(term));
       }
       case 'dictionary':
       case 'pattern': {
@@ -95,7 +97,7 @@ export class Scope {
           if (value === undefined) return undefined;
           fields.set(name, value);
         }
-        if (term.kind === 'dictionary') return new Dictionary(fields);
+        if (term.kind === 'dictionary') return new Dictionary(fields, isGroundTerm(term));
         return new Pattern(term.tag, this.#membersOf(term.tag), fields, term);
       }
       default:

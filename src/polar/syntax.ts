@@ -161,3 +161,20 @@ export function sortFields<Value>(fields: Map<string, Value>): Map<string, Value
   if (fields.size < 2) return fields;
   return new Map([...fields].sort(([left], [right]) => compareNames(left, right)));
 }
+
+/** Whether a term is made of literals alone. */
+export function isGroundTerm(term: Term): boolean {
+  switch (term.kind) {
+    case 'string':
+    case 'number':
+    case 'huge integer':
+    case 'boolean':
+      return true;
+    case 'list':
+      return term.items.every(isGroundTerm);
+    case 'dictionary':
+      return [...term.fields.values()].every(isGroundTerm);
+    default:
+      return false;
+  }
+}

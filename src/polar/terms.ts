@@ -20,17 +20,23 @@ export class Float {
 export class List {
   readonly items: readonly Value[];
   readonly rest: Value | undefined;
-  constructor(items: readonly Value[], rest?: Value) {
+  /** Made of values, without a variable or constant of the policy anywhere in it. */
+  readonly pure: boolean;
+  constructor(items: readonly Value[], rest?: Value, pure = false) {
     this.items = items;
     this.rest = rest;
+    this.pure = pure;
   }
 }
 
 /** A dictionary, its fields in the order of their names. */
 export class Dictionary {
   readonly fields: ReadonlyMap<string, Value>;
-  constructor(fields: ReadonlyMap<string, Value>) {
+  /** Made of values, without a variable or constant of the policy anywhere in it. */
+  readonly pure: boolean;
+  constructor(fields: ReadonlyMap<string, Value>, pure = false) {
     this.fields = fields;
+    this.pure = pure;
   }
 }
 
