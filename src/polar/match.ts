@@ -29,7 +29,26 @@ export function match(machine: Machine, left: Value, right: Value, waited: boole
   ) {
     return matchWaited(machine, left, right, next);
   }
+  if (
+    right instanceof Pattern &&
+    right.tag !== undefined &&
+    right.members === undefined &&
+    right.fields.size === 0
+  ) {
+    // A class alone, which is what most patterns are.
+    const value = deref(left);
+    if (value instanceof Logical) return waitForMatch(machine, value, right) ? next : machine.fail();
+    return matchClass(machine, value, right.tag, next);
+  }
   return run(machine, [{ kind: 'match', left, right }], next);
+}
+
+function matchClass(machine: Machine, value: Value, tag: string, next: Code): Code {
+  const answer = isInstance(machine, value, tag);
+  if (isThenable(answer)) {
+    return machine.suspend(answer, known => (holds(known) ? next : machine.fail()));
+  }
+  return holds(answer) ? next : machine.fail();
 }
 
 function run(machine: Machine, goals: Goal[], next: Code): Code {
@@ -129,8 +148,8 @@ function waitForMatch(machine: Machine, variable: Logical, pattern: Pattern): bo
   const { host } = machine;
   refuseNested(pattern);
   const { tag } = pattern;
-  if (tag !== undefined) {
-    for (const { right } of [...(variable.waiting ?? [])].reverse()) {
+  if (tag !== undefined && variable.waiting !== undefined) {
+    for (const { right } of [...variable.waiting].reverse()) {
       const other = right instanceof Pattern ? right.tag : undefined;
       if (other === undefined || other === tag) continue;
       if (!host.isSubclass(tag, other) && !host.isSubclass(other, tag)) return false;
@@ -142,6 +161,7 @@ function waitForMatch(machine: Machine, variable: Logical, pattern: Pattern): bo
 }
 
 function refuseNested({ fields }: Pattern): void {
+  if (fields.size === 0) return;
   for (const field of fields.values()) {
     if (deref(field) instanceof Pattern) {
       throw new NotCovered('a pattern within a pattern on a variable without a value', undefined);

@@ -92,10 +92,13 @@ class RuleGroup {
   }
 
   call(machine: Machine, args: readonly Value[], next: Code): Code {
+    this.#index ??= new RuleIndex(this.#rules, this.#arity);
+    const fact = this.#isFact(this.#index, args);
+    if (fact !== undefined) return fact ? next : machine.fail();
     // The last condition of a rule needs no way back to it: a chain of such rules takes no memory.
     const continuation =
       next === proceed ? machine.continuation : new Continuation(next, machine.frame, machine.continuation);
-    const selection = this.#select(args);
+    const selection = this.#select(this.#index, args);
     const { rules } = selection;
     if (selection.decided)
       return tryRules(machine, rules, 0, args, continuation, selection.start, machine.choices.length);
@@ -109,9 +112,7 @@ class RuleGroup {
     });
   }
 
-  #select(args: readonly Value[]): Selection {
-    this.#index ??= new RuleIndex(this.#rules, this.#arity);
-    const index = this.#index;
+  #select(index: RuleIndex, args: readonly Value[]): Selection {
     if (index.positions.length === 0) {
       this.#only ??= this.#judge(index.candidates(args), args);
       return this.#only;
@@ -127,6 +128,29 @@ class RuleGroup {
       level = found as Level;
     }
     return this.#makeSelection(index, args);
+  }
+
+  /**
+   * Whether the one fact with a given first constant is the one that is asked for; undefined where there is more to it.
+   * Facts are looked up without remembering each question, for there may be as many questions as facts.
+   */
+  #isFact(index: RuleIndex, args: readonly Value[]): boolean | undefined {
+    const [position] = index.positions;
+    if (position === undefined || position.others.length > 0) return undefined;
+    const value = args[position.at];
+    if (typeof value !== 'string') return undefined;
+    const order = position.constants.get(value);
+    if (typeof order !== 'number') return undefined;
+    const fact = index.fact(order);
+    if (fact === undefined) return undefined;
+    let same = true;
+    for (let at = 0; at < this.#arity; at++) {
+      const arg = args[at];
+      // An object may equal a constant, and a variable has yet to be bound.
+      if (typeof arg === 'object') return undefined;
+      if (arg !== fact[at]) same = false;
+    }
+    return same;
   }
 
   #makeSelection(index: RuleIndex, args: readonly Value[]): Selection {

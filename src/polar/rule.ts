@@ -90,6 +90,11 @@ export class CompiledRule {
     return this.#test;
   }
 
+  /** There are no conditions, and nobody who would want to know that the rule was tried. */
+  get plain(): boolean {
+    return this.rule.body.args.length === 0 && this.#program.observer === undefined;
+  }
+
   /** Starts the rule with the given arguments: fresh variables, and what a cut will go back to. */
   enter(machine: Machine, args: readonly Value[], choices: number, code: Code): Code {
     const { arity } = this;

@@ -163,6 +163,8 @@ export function isGround(value: Value): boolean {
 
 /** Whether there is a variable without a value in a list, dictionary or pattern. */
 export function holdsOpenVariable(value: Value): boolean {
+  if (typeof value !== 'object' || value instanceof Logical || value instanceof Instance) return false;
+  if (value instanceof Pattern && value.fields.size === 0) return false;
   const open: Value[] = partsOf(value);
   for (let top = open.pop(), seen = 0; top !== undefined; top = open.pop(), seen++) {
     const next = deref(top);
