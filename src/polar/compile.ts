@@ -10,7 +10,7 @@ import { iterate, refuseUnrepeatable } from './membership.js';
 import { negate } from './negation.js';
 import type { Observer } from './observe.js';
 import type { Predicate } from './predicate.js';
-import { CannotCompile, type Scope } from './scope.js';
+import { type Argument, argumentOf, CannotCompile, type Scope } from './scope.js';
 import type { Located } from './source.js';
 import type { Arithmetic, CallTerm, Comparison, Operation, Term } from './syntax.js';
 import { deref, Logical, type Value } from './terms.js';
@@ -295,8 +295,7 @@ export class Compiler {
     if (call.named) return this.#notCovered('named arguments', call);
     const { name } = call;
     const place = this.#placer(call);
-    const args = call.args.map(arg => this.#scope.build(arg));
-    const count = args.length;
+    const args = call.args.map(arg => this.#scope.argument(arg));
     const program = this.#program;
     let predicate: Predicate | undefined;
     return machine => {
@@ -304,8 +303,9 @@ export class Compiler {
       if (predicate === undefined) {
         throw runtimeError('QueryForUndefinedRule', `There is no rule named "${name}"`, place());
       }
-      const values: Value[] = new Array(count);
-      for (let at = 0; at < count; at++) values[at] = (args[at] as (typeof args)[number])(machine.frame);
+      const { frame } = machine;
+      const values: Value[] = [];
+      for (let at = 0; at < args.length; at++) values.push(argumentOf(args[at] as Argument, frame));
       return predicate.call(machine, values, next);
     };
   }

@@ -171,9 +171,10 @@ function refuseNested({ fields }: Pattern): void {
 
 function matchWaited(machine: Machine, value: Value, pattern: Pattern, next: Code): Code {
   const left = deref(value);
+  const { tag, located } = pattern;
+  if (tag !== undefined && pattern.fields.size === 0) return matchClass(machine, left, tag, next);
   refuseNested(pattern);
   const fields = [...pattern.fields].reverse();
-  const { tag, located } = pattern;
   // Oso compares such a field with the look-up itself, not with what it finds, where neither holds an object.
   if (isGround(left) && fields.some(([, expected]) => isGround(deref(expected)))) return machine.fail();
   const placeOf = () => ({ rule: undefined, ...located.source.placeAt(located.offset) });

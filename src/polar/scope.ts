@@ -8,6 +8,19 @@ import { Dictionary, Float, List, Pattern, type Value } from './terms.js';
 /** Makes a term's value from the variables of a rule. */
 export type Build = (frame: Frame) => Value;
 
+/** An argument of a call: a variable's slot, a constant, or else something to build. */
+export interface Argument {
+  /** -1 where the argument is no variable. */
+  readonly slot: number;
+  readonly value: Value | undefined;
+  readonly build: Build | undefined;
+}
+
+export function argumentOf({ slot, value, build }: Argument, frame: Frame): Value {
+  if (slot >= 0) return frame[slot] as Value;
+  return build === undefined ? (value as Value) : build(frame);
+}
+
 /** The unions that a policy's blocks declare: class names by the union's name. */
 export type UnionMembers = (tag: string) => readonly string[] | undefined;
 
@@ -143,6 +156,14 @@ export class Scope {
           term,
         );
     }
+  }
+
+  /** As {@link build}, for values that are made so often that a call to make each would be felt. */
+  argument(term: Term): Argument {
+    const value = this.constant(term);
+    if (value !== undefined) return { slot: -1, value, build: undefined };
+    if (term.kind === 'variable') return { slot: this.slotOf(term.name), value, build: undefined };
+    return { slot: -1, value, build: this.build(term) };
   }
 
   #buildFields(fields: ReadonlyMap<string, Term>): (frame: Frame) => Map<string, Value> {
