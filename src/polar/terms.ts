@@ -175,6 +175,18 @@ export function holdsOpenVariable(value: Value): boolean {
   return false;
 }
 
+/** Whether a variable is found in a value. */
+export function holds(value: Value, variable: Logical): boolean {
+  const open: Value[] = partsOf(value);
+  for (let top = open.pop(); top !== undefined; top = open.pop()) {
+    const next = deref(top);
+    if (next === variable) return true;
+    if ((next instanceof List || next instanceof Dictionary) && next.pure) continue;
+    for (const part of partsOf(next)) open.push(part);
+  }
+  return false;
+}
+
 function partsOf(value: Value): Value[] {
   if (value instanceof List)
     return value.rest === undefined ? [...value.items] : [...value.items, value.rest];

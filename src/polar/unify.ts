@@ -1,7 +1,7 @@
 import { compareInHost } from './compare.js';
 import { NotCovered } from './errors.js';
 import type { Code, Machine } from './machine.js';
-import { Dictionary, deref, Float, flatten, Instance, List, Logical, type Value } from './terms.js';
+import { Dictionary, deref, Float, flatten, holds, Instance, List, Logical, type Value } from './terms.js';
 import { attach, wake } from './waiting.js';
 
 /** Makes two values equal, binding variables where that takes it, and goes on with `next`; or fails. */
@@ -10,15 +10,23 @@ export function unify(machine: Machine, left: Value, right: Value, next: Code): 
   const b = deref(right);
   if (a instanceof Logical) {
     if (b instanceof Logical) alias(machine, a, b);
-    else machine.bind(a, b);
+    else bind(machine, a, b);
     return machine.woken.length === 0 ? next : wake(machine, next);
   }
   if (b instanceof Logical) {
-    machine.bind(b, a);
+    bind(machine, b, a);
     return machine.woken.length === 0 ? next : wake(machine, next);
   }
   if (typeof a !== 'object' && typeof b !== 'object') return samePrimitive(a, b) ? next : machine.fail();
   return unifyAll(machine, [a, b], next);
+}
+
+function bind(machine: Machine, variable: Logical, value: Value): void {
+  if ((value instanceof List || value instanceof Dictionary) && !value.pure && holds(value, variable)) {
+    // Oso makes such a value, and what it then does with it depends on how it came about.
+    throw new NotCovered('a value that holds itself', undefined);
+  }
+  machine.bind(variable, value);
 }
 
 /**
@@ -63,8 +71,8 @@ export function unifyAll(machine: Machine, pairs: Value[], next: Code): Code {
     const left = deref(pairs.pop() as Value);
     if (left instanceof Logical) {
       if (right instanceof Logical) alias(machine, left, right);
-      else machine.bind(left, right);
-    } else if (right instanceof Logical) machine.bind(right, left);
+      else bind(machine, left, right);
+    } else if (right instanceof Logical) bind(machine, right, left);
     else if (left instanceof Instance || right instanceof Instance) {
       if (left === right) continue;
       const rest = pairs;
@@ -99,10 +107,10 @@ export function pushItems(pairs: Value[], left: List, right: List): boolean {
     pairs.push(b.rest, a.rest);
   } else if (a.rest !== undefined && (b.rest === undefined || a.items.length < b.items.length)) {
     if (b.items.length < a.items.length) return false;
-    pairs.push(a.rest, new List(b.items.slice(a.items.length), b.rest));
+    pairs.push(a.rest, new List(b.items.slice(a.items.length), b.rest, b.pure));
   } else if (b.rest !== undefined) {
     if (a.items.length < b.items.length) return false;
-    pairs.push(b.rest, new List(a.items.slice(b.items.length), a.rest));
+    pairs.push(b.rest, new List(a.items.slice(b.items.length), a.rest, a.pure));
   } else if (a.items.length !== b.items.length) return false;
   for (let at = Math.min(a.items.length, b.items.length) - 1; at >= 0; at--) {
     pairs.push(a.items[at] as Value, b.items[at] as Value);
