@@ -1,5 +1,5 @@
 import { holds } from './compare.js';
-import { NotCovered } from './errors.js';
+import { NotCovered, runtimeError } from './errors.js';
 import { isThenable } from './host.js';
 import { lookup } from './lookup.js';
 import type { Code, Machine } from './machine.js';
@@ -187,6 +187,7 @@ function matchWaited(machine: Machine, value: Value, pattern: Pattern, next: Cod
       if (found === undefined) return after.fail();
       return unify(after, found, expected, then => lookUp(then, at + 1));
     }
+    if (typeof left === 'boolean') throw runtimeError('TypeError', 'A boolean has no attributes', placeOf());
     return lookup(
       after,
       after.host.toJs(left),
