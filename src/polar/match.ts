@@ -155,6 +155,8 @@ function waitForMatch(machine: Machine, variable: Logical, pattern: Pattern): bo
       if (!host.isSubclass(tag, other) && !host.isSubclass(other, tag)) return false;
     }
   }
+  // The empty pattern asks for nothing.
+  if (tag === undefined && pattern.fields.size === 0) return true;
   const { located } = pattern;
   wait(machine, { kind: 'match', left: variable, right: pattern, operator: 'matches', located });
   return true;
