@@ -83,6 +83,8 @@ export class Machine {
   readonly delayed: Logical[] = [];
   /** Each `not` that is being evaluated around the current step, outermost first. */
   readonly negations: Negation[] = [];
+  /** Some condition has waited or been negated: a variable left without a value may not be free to take any. */
+  conditional = false;
   /** What `print` has to show once it is certain that Oso's engine will not show it again. */
   readonly printed: string[] = [];
   outcome: Outcome = 'exhausted';

@@ -19,6 +19,7 @@ export function negate(compile: (held: Code) => Code, next: Code, placeOf: Place
   });
   return machine => {
     const negation = { trail: machine.trailHeight, delayed: machine.delayed.length, held: false };
+    machine.conditional = true;
     machine.negations.push(negation);
     machine.choose(after => {
       after.choices.pop();

@@ -9,7 +9,7 @@ import { Scope } from './scope.js';
 import { PolicySource } from './source.js';
 import type { Term } from './syntax.js';
 import { cuts, findTwin } from './term-key.js';
-import { Logical, type Value } from './terms.js';
+import { deref, Logical, type Value } from './terms.js';
 import { isOpen } from './waiting.js';
 
 /** The value of each variable that a result binds. */
@@ -131,6 +131,9 @@ export class Query {
     for (const [name, variable] of this.#variables) {
       if (name.startsWith('_')) continue;
       if (variable.binding === undefined && !variable.aliased) continue;
+      if (this.#machine.conditional && deref(variable) instanceof Logical) {
+        throw new NotCovered('a variable without a value in a result, beside conditions', undefined);
+      }
       bindings.set(name, await host.toJs(variable.binding ?? variable, end => end.name ?? name));
     }
     return bindings;

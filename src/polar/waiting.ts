@@ -22,6 +22,7 @@ export function wait(machine: Machine, condition: Waiting): void {
 export function attach(machine: Machine, variable: Logical, condition: Waiting): void {
   const { waiting } = variable;
   variable.waiting = waiting === undefined ? [condition] : [...waiting, condition];
+  machine.conditional = true;
   machine.delayed.push(variable);
   machine.onUndo(new Attachment(machine, variable, waiting));
 }
