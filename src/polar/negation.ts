@@ -18,6 +18,8 @@ export function negate(compile: (held: Code) => Code, next: Code, placeOf: Place
     return machine.fail();
   });
   return machine => {
+    // What a negation makes of conditions that still wait is for Oso's engine to work out.
+    if (machine.delayed.length > 0 && machine.delayed.some(isOpen)) throw notCovered(placeOf);
     const negation = { trail: machine.trailHeight, delayed: machine.delayed.length, held: false };
     machine.conditional = true;
     machine.negations.push(negation);
