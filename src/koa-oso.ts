@@ -1,0 +1,192 @@
+import type Koa from 'koa';
+import type { Context, Middleware } from 'koa';
+import type { Denial } from './authorization-state.js';
+import { errors } from './errors.js';
+import { type PolicyEngine, prepare } from './policy-engine.js';
+import { denyByDefault, RequestOso } from './request-oso.js';
+import { requireAuthorization } from './require-authorization.js';
+import { isAnsweredWithError, refuse } from './response.js';
+import { performRouteAuthorization } from './route-authorization.js';
+import { check, type RouteCheck, requestOso, validate } from './route-check.js';
+import type { DefaultAction, DefaultActor } from './types.js';
+
+/** Tells who sent a request; `null` or `undefined` for nobody. */
+export type GetActor<Actor> = (ctx: Context) => Actor | null | undefined | Promise<Actor | null | undefined>;
+
+/**
+ * Answers a denied request by throwing the HTTP error that the application wants. Where it returns instead, koa-oso
+ * throws its own (403, or the denial's `status`).
+ */
+export type UnauthorizedAction = (ctx: Context, denial: Denial) => void | Promise<void>;
+
+export interface KoaOsoOptions<Actor = DefaultActor> {
+  /** The Oso that decides. Give it here or with `setOso`, before its policy is loaded. */
+  oso?: PolicyEngine;
+  /** An app to call `initApp` with. */
+  app?: Koa;
+  /** Default: `ctx => ctx.state.user`. */
+  getActor?: GetActor<Actor>;
+  /** Default: throws 403 Forbidden. */
+  unauthorizedAction?: UnauthorizedAction;
+  /** Answer 404 instead of 403 where the actor may not even read the resource. Default: `false`. */
+  checkRead?: boolean;
+  /** The action that `checkRead` asks for. Default: `'read'`. */
+  readAction?: unknown;
+}
+
+/** What one KoaOso decides by; requests read it when they ask, so that a setter takes effect at once. */
+export interface Settings {
+  oso: PolicyEngine | undefined;
+  getActor: GetActor<unknown>;
+  unauthorizedAction: UnauthorizedAction;
+  readonly checkRead: boolean;
+  readonly readAction: unknown;
+}
+
+/**
+ * Oso for a Koa app: configuration, and the middleware that goes to `app.use`.
+ *
+ * @typeParam Actor what `getActor` gives
+ * @typeParam Action the actions that may be asked for
+ * @example
+ * const koaOso = new KoaOso({ oso });
+ * app.use(authenticate); // sets ctx.state.user
+ * app.use(koaOso.middleware());
+ * app.use(koaOso.requireAuthorization());
+ */
+export class KoaOso<Actor = DefaultActor, Action = DefaultAction> {
+  readonly #settings: Settings;
+  readonly #apps = new Set<Koa>();
+
+  /** @throws {KoaOsoError} `ERR_KOA_OSO_INVALID_ARGUMENT`, see {@link KoaOso.setOso} */
+  constructor(options: KoaOsoOptions<Actor> = {}) {
+    this.#settings = {
+      oso: undefined,
+      getActor: options.getActor ?? (ctx => ctx.state.user),
+      unauthorizedAction: options.unauthorizedAction ?? denyByDefault,
+      checkRead: options.checkRead ?? false,
+      readAction: options.readAction ?? 'read',
+    };
+    if (options.oso) this.setOso(options.oso);
+    if (options.app) this.initApp(options.app);
+  }
+
+  /**
+   * Sets the Oso that decides, and registers the class `Request` with it. Call it before the policy is loaded, so that
+   * rules on `Request` find their class, and a policy that names an unregistered class fails to load.
+   *
+   * @throws {KoaOsoError} `ERR_KOA_OSO_INVALID_ARGUMENT` where another class is registered as `Request`
+   */
+  setOso(oso: PolicyEngine): this {
+    prepare(oso);
+    this.#settings.oso = oso;
+    return this;
+  }
+
+  /** Sets how the actor of a request is found; sync or async, asked once a request. */
+  setGetActor(getActor: GetActor<Actor>): this {
+    this.#settings.getActor = getActor;
+    return this;
+  }
+
+  /**
+   * Sets how a denied request is answered.
+   *
+   * @example
+   * koaOso.setUnauthorizedAction((ctx, denial) => ctx.throw(denial.actor ? 403 : 401));
+   */
+  setUnauthorizedAction(unauthorizedAction: UnauthorizedAction): this {
+    this.#settings.unauthorizedAction = unauthorizedAction;
+    return this;
+  }
+
+  /** The same as `app.use(koaOso.middleware())`, for apps that are made by a factory. */
+  initApp(app: Koa): this {
+    app.use(this.middleware());
+    return this;
+  }
+
+  /**
+   * The middleware that gives every request its `ctx.oso` and `ctx.state.oso`. It goes behind the one that sets
+   * `ctx.state.user`, and in front of all that authorizes.
+   *
+   * On the way back it waits for the checks that were not awaited, and puts a denial in place of the response.
+   */
+  middleware(): Middleware {
+    return async (ctx, next) => {
+      const outer = ctx.oso as RequestOso | undefined;
+      if (outer?.isOf(this.#settings)) return next();
+
+      this.#apps.add(ctx.app);
+      const oso = new RequestOso(ctx, this.#settings, outer);
+      ctx.oso = oso;
+      ctx.state.oso = oso.state;
+      let refusal: Error | undefined;
+      try {
+        await next();
+      } finally {
+        refusal = await oso.outcome();
+        if (outer !== undefined) ctx.oso = outer;
+      }
+      if (refusal !== undefined && !isAnsweredWithError(ctx)) refuse(ctx, refusal);
+    };
+  }
+
+  /**
+   * A middleware that turns the response of a route into 500 where the route neither authorized nor skipped. It
+   * goes behind `middleware()`. What fails anyhow passes: unknown paths, wrong methods, errors; so does the answer of a
+   * router or of CORS to OPTIONS.
+   */
+  requireAuthorization(): Middleware {
+    return requireAuthorization();
+  }
+
+  /**
+   * A middleware that authorizes each request that matches a route of the app's routers, as a resource: the policy is
+   * asked `allow(actor, method, request)`, before any handler runs. It goes behind `middleware()`, and in front of the
+   * routers; these are found by themselves, also the one of `useKoaServer`. A route that is reached
+   * some other way is refused with 500.
+   *
+   * @param app the app whose routers are meant, in an app that is mounted into another; default: the app that runs
+   */
+  performRouteAuthorization(app?: Koa): Middleware {
+    return performRouteAuthorization(app);
+  }
+
+  /**
+   * A route middleware that authorizes before the handler runs.
+   *
+   * @throws {KoaOsoError} `ERR_KOA_OSO_INVALID_ARGUMENT`, at once, where `resource` is given as `undefined`
+   * @example
+   * router.get('/expenses/:id', koaOso.authorize({ resource: ctx => find(ctx.params.id), action: 'read' }), show);
+   */
+  authorize<Resource = unknown>(options: RouteCheck<Resource, Actor, Action> = {}): Middleware {
+    validate(options);
+    return async (ctx, next) => {
+      await check(ctx, options);
+      return next();
+    };
+  }
+
+  /** A route middleware that says that the route needs no authorization. */
+  skipAuthorization(reason?: string): Middleware {
+    return (ctx, next) => {
+      requestOso(ctx).skipAuthorization(reason);
+      return next();
+    };
+  }
+
+  /**
+   * The RequestOso of the request that is running, for code that is not handed a `ctx`: the data access layer. Needs
+   * `new Koa({ asyncLocalStorage: true })`.
+   *
+   * @throws {KoaOsoError} `ERR_KOA_OSO_NO_CURRENT_REQUEST` outside of a request
+   */
+  get current(): RequestOso<Actor, Action> {
+    for (const app of this.#apps) {
+      const oso = app.currentContext?.oso as RequestOso | undefined;
+      if (oso?.isOf(this.#settings)) return oso as RequestOso<Actor, Action>;
+    }
+    throw errors.noCurrentRequest();
+  }
+}
