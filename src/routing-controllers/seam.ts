@@ -7,7 +7,7 @@ import {
   type MetadataArgsStorage,
   UseMetadata,
 } from 'routing-controllers';
-import { answerWith, type HttpError as ClientError, isAnswer, isClientError } from '../errors.js';
+import { type HttpError as ClientError, isAnswer, isClientError } from '../errors.js';
 import { check, requestOso } from '../route-check.js';
 import { declarationsOf, lineage } from './declarations.js';
 
