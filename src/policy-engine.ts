@@ -79,7 +79,7 @@ function unknownSpecializer(message: unknown): string | undefined {
 export function engineError(rule: string, error: unknown): KoaOsoError {
   if (error instanceof KoaOsoError) return error;
   if (!(error instanceof Error)) return errors.policyFailed(error);
-  if (error.name === 'RuntimeError::QueryForUndefinedRule' && error.message.includes(`\`${rule}\``)) {
+  if (error.name === 'RuntimeError::QueryForUndefinedRule') {
     return errors.noRules(rule, error);
   }
   if (error.constructor.name === 'UnregisteredClassError') {

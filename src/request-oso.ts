@@ -278,8 +278,9 @@ export class RequestOso<Actor = DefaultActor, Action = DefaultAction> {
         this.#state.authorized = true;
         return result;
       } catch (error) {
-        this.#refusal ??= answerWith(error);
-        throw error;
+        const answer = answerWith(error);
+        this.#refusal ??= answer;
+        throw answer;
       }
     };
     return this.#track(run());

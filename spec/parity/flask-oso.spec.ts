@@ -1,10 +1,10 @@
 // What flask-oso documents and tests, as a user of Koa meets it.
 import { expect } from 'chai';
-import { Oso } from 'oso';
-import request from 'supertest';
 import { KoaOso } from 'koa-oso';
 import { Authorize, SkipAuthorization } from 'koa-oso/routing-controllers';
+import { Oso } from 'oso';
 import { Controller, Get, useKoaServer } from 'routing-controllers';
+import request from 'supertest';
 import { codeOf } from '../support/app.js';
 import { Koa, Router } from '../support/koa.js';
 
@@ -254,7 +254,9 @@ describe('parity with flask-oso', () => {
     await get('/test_route').expect(500);
     expect(codeOf(errors)).to.equal('ERR_KOA_OSO_NO_RULES');
 
-    await oso.loadStr('allow("user", "GET", request: Request) if request.path in ["/test_route", "/by_hand"];');
+    await oso.loadStr(
+      'allow("user", "GET", request: Request) if request.path in ["/test_route", "/by_hand"];',
+    );
     for (const path of ['/test_route', '/by_hand']) {
       actor = 'other_user';
       await get(path).expect(403, 'Forbidden');

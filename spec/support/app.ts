@@ -1,6 +1,6 @@
+import { KoaOso, type KoaOsoOptions } from 'koa-oso';
 import { Oso } from 'oso';
 import request from 'supertest';
-import { KoaOso, type KoaOsoOptions } from 'koa-oso';
 import { Koa, Router } from './koa.js';
 
 export const PASSWORD_HASH = 'argon2id$the-hash-of-the-password';
@@ -62,8 +62,12 @@ export async function setUp({ policy = POLICY, app = new Koa(), ...options }: Se
     koaOso,
     router,
     errors,
-    /** Adds the router, unless it is there; then sends GET, or another method, as the actor of that name. */
-    send(path: string, user?: string, method: 'get' | 'post' | 'put' | 'delete' | 'head' | 'options' = 'get') {
+    /** Adds the router, unless it is there; then sends the request as the actor of that name. */
+    send(
+      path: string,
+      user?: string,
+      method: 'get' | 'post' | 'put' | 'delete' | 'head' | 'options' = 'get',
+    ) {
       if (!app.middleware.some(each => (each as { router?: unknown }).router === router)) {
         app.use(router.routes()).use(router.allowedMethods());
       }
@@ -76,4 +80,9 @@ export async function setUp({ policy = POLICY, app = new Koa(), ...options }: Se
 /** The code that the only error of an app has. */
 export function codeOf(errors: Error[]): string | undefined {
   return (errors[0] as { code?: string } | undefined)?.code;
+}
+
+/** What the original error of the first error of an app says. */
+export function messageOfCause(errors: Error[]): string {
+  return String((errors[0]?.cause as Error | undefined)?.message);
 }

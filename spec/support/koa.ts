@@ -4,6 +4,8 @@
 import type RouterNewest from '@koa/router';
 import type KoaNewest from 'koa';
 
+export type { Context, Middleware } from 'koa';
+
 const koa = await import(process.env.KOA_PACKAGE ?? 'koa');
 const router = await import(process.env.ROUTER_PACKAGE ?? '@koa/router');
 
