@@ -56,6 +56,7 @@ describe('RequestOso', () => {
         kind: 'authorize',
         action: 'POST',
         resource: rent,
+        field: undefined,
         allowed: false,
         status: 403,
       });

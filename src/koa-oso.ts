@@ -4,6 +4,7 @@ import type { Denial } from './authorization-state.js';
 import { errors } from './errors.js';
 import { type PolicyEngine, prepare } from './policy-engine.js';
 import { denyByDefault, RequestOso } from './request-oso.js';
+import { RequestOutcome } from './request-outcome.js';
 import { requireAuthorization } from './require-authorization.js';
 import { isAnsweredWithError, refuse } from './response.js';
 import { performRouteAuthorization } from './route-authorization.js';
@@ -118,16 +119,17 @@ export class KoaOso<Actor = DefaultActor, Action = DefaultAction> {
       if (outer?.isOf(this.#settings)) return next();
 
       this.#apps.add(ctx.app);
-      const oso = new RequestOso(ctx, this.#settings, outer);
+      const outcome = new RequestOutcome();
+      const oso = new RequestOso(ctx, this.#settings, outcome, outer);
       ctx.oso = oso;
       ctx.state.oso = oso.state;
-      let refusal: Error | undefined;
       try {
         await next();
       } finally {
-        refusal = await oso.outcome();
+        if (!outcome.isSettled) await outcome.settle();
         if (outer !== undefined) ctx.oso = outer;
       }
+      const { refusal } = outcome;
       if (refusal !== undefined && !isAnsweredWithError(ctx)) refuse(ctx, refusal);
     };
   }

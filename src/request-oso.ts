@@ -1,9 +1,10 @@
 import type { Context } from 'koa';
 import type { AuthorizationState, Decision, DecisionKind, Denial } from './authorization-state.js';
-import { answerWith, errors, isClientError, KoaOsoError } from './errors.js';
+import { errors, isClientError, KoaOsoError } from './errors.js';
 import { HttpRequest } from './http-request.js';
 import type { Settings } from './koa-oso.js';
 import { engineError, type PolicyEngine } from './policy-engine.js';
+import type { RequestOutcome } from './request-outcome.js';
 import type { DefaultAction, DefaultActor } from './types.js';
 
 /** Who asks, and what for. What is left out (or `undefined`) is the default. */
@@ -33,7 +34,34 @@ export interface WildcardOption {
 /** A class that is registered with Oso. */
 export type ResourceClass<Resource = unknown> = new (...args: never[]) => Resource;
 
-type Question = Pick<Decision, 'kind' | 'actor' | 'action' | 'resource' | 'field'>;
+interface Verb {
+  /** The rule of the policy that it asks. */
+  rule: string;
+  /** Whether the question names an action. */
+  hasAction: boolean;
+  /** Whether it asks for a collection, and not for yes or no. */
+  collects: boolean;
+}
+
+const VERBS: Record<DecisionKind, Verb> = {
+  authorize: { rule: 'allow', hasAction: true, collects: false },
+  isAllowed: { rule: 'allow', hasAction: true, collects: false },
+  authorizeRequest: { rule: 'allow_request', hasAction: false, collects: false },
+  authorizeField: { rule: 'allow_field', hasAction: true, collects: false },
+  authorizedActions: { rule: 'allow', hasAction: false, collects: true },
+  authorizedFields: { rule: 'allow_field', hasAction: true, collects: true },
+  authorizedQuery: { rule: 'allow', hasAction: true, collects: true },
+  authorizedResources: { rule: 'allow', hasAction: true, collects: true },
+};
+
+type Ask<Answer> = (oso: PolicyEngine, actor: unknown, action: unknown, resource: unknown) => Promise<Answer>;
+
+type MutableState = Omit<
+  { -readonly [Key in keyof AuthorizationState]: AuthorizationState[Key] },
+  'decisions'
+> & {
+  readonly decisions: Decision[];
+};
 
 /**
  * What a handler meets as `ctx.oso`: the verbs of authorization, for one request.
@@ -44,24 +72,23 @@ type Question = Pick<Decision, 'kind' | 'actor' | 'action' | 'resource' | 'field
 export class RequestOso<Actor = DefaultActor, Action = DefaultAction> {
   readonly #ctx: Context;
   readonly #settings: Settings;
-  readonly #state: { -readonly [Key in keyof AuthorizationState]: AuthorizationState[Key] } & {
-    decisions: Decision[];
-  };
+  readonly #state: MutableState;
   #request: HttpRequest | undefined;
   #actor: Promise<Actor | null> | undefined;
-  #refusal: Error | undefined;
-  #unread = 0;
-  #running = 0;
-  #whenSettled: (() => void) | undefined;
+
+  /** @internal How the checks of this request force it to end. */
+  readonly outcome: RequestOutcome;
 
   /**
    * Made by `koaOso.middleware()`, once a request.
    *
    * @param outer that of another KoaOso around this one, as in mounted apps: what one has authorized counts for both
+   * @internal
    */
-  constructor(ctx: Context, settings: Settings, outer?: RequestOso) {
+  constructor(ctx: Context, settings: Settings, outcome: RequestOutcome, outer?: RequestOso) {
     this.#ctx = ctx;
     this.#settings = settings;
+    this.outcome = outcome;
     this.#state = outer === undefined ? { authorized: false, skipped: false, decisions: [] } : outer.#state;
   }
 
@@ -100,12 +127,7 @@ export class RequestOso<Actor = DefaultActor, Action = DefaultAction> {
    * await ctx.oso.authorize(expense, { action: 'read' });
    */
   authorize(resource: unknown, options: AuthorizeOptions<Actor, Action> = {}): Promise<void> {
-    return this.#enforce(async () => {
-      const question = await this.#question('authorize', resource, options);
-      const { actor, action, resource: asked } = question;
-      const decision = await this.#decide(question, 'allow', oso => oso.isAllowed(actor, action, asked));
-      if (!decision.allowed) await this.#deny(decision, options.checkRead);
-    });
+    return this.outcome.enforce(this.#authorize('authorize', resource, options, ALLOW));
   }
 
   /**
@@ -115,16 +137,14 @@ export class RequestOso<Actor = DefaultActor, Action = DefaultAction> {
    * @throws as {@link RequestOso.authorize}
    */
   authorizeRequest(options: ActorOption<Actor> = {}): Promise<void> {
-    return this.#enforce(async () => {
-      const { request } = this;
-      const actor = await this.#actorOf(options);
-      const decision = await this.#decide(
-        { kind: 'authorizeRequest', actor, resource: request },
-        'allow_request',
-        oso => oso.queryRuleOnce('allow_request', actor, request),
-      );
-      if (!decision.allowed) await this.#deny(decision, false);
-    });
+    return this.outcome.enforce(
+      this.#authorize(
+        'authorizeRequest',
+        this.request,
+        { ...options, checkRead: false },
+        (oso, actor, _, request) => oso.queryRuleOnce('allow_request', actor, request),
+      ),
+    );
   }
 
   /**
@@ -140,14 +160,11 @@ export class RequestOso<Actor = DefaultActor, Action = DefaultAction> {
     field: string,
     options: AuthorizeOptions<Actor, Action> = {},
   ): Promise<void> {
-    return this.#enforce(async () => {
-      const question = { ...(await this.#question('authorizeField', resource, options)), field };
-      const { actor, action, resource: asked } = question;
-      const decision = await this.#decide(question, 'allow_field', oso =>
+    return this.outcome.enforce(
+      this.#authorize('authorizeField', resource, { ...options, field }, (oso, actor, action, asked) =>
         oso.queryRuleOnce('allow_field', actor, action, asked, field),
-      );
-      if (!decision.allowed) await this.#deny(decision, options.checkRead);
-    });
+      ),
+    );
   }
 
   /**
@@ -161,9 +178,7 @@ export class RequestOso<Actor = DefaultActor, Action = DefaultAction> {
    * ctx.body = { ...expense, mayApprove: await ctx.oso.isAllowed(expense, { action: 'approve' }) };
    */
   isAllowed(resource: unknown, options: DecisionOptions<Actor, Action> = {}): Promise<boolean> {
-    this.#unread++;
-    const answer = this.#track(this.#isAllowed(resource, options));
-    return new WatchedPromise(answer, () => this.#unread--);
+    return this.outcome.watch(this.#isAllowed(resource, options));
   }
 
   /**
@@ -177,8 +192,8 @@ export class RequestOso<Actor = DefaultActor, Action = DefaultAction> {
     options: ActorOption<Actor> & WildcardOption = {},
   ): Promise<Set<Action | '*'>> {
     const { allowWildcard = false } = options;
-    return this.#track(
-      this.#collect('authorizedActions', 'allow', resource, options, (oso, { actor, resource: asked }) =>
+    return this.outcome.await(
+      this.#collect('authorizedActions', resource, options, (oso, actor, _, asked) =>
         oso.authorizedActions(actor, asked, { allowWildcard }),
       ),
     ) as Promise<Set<Action | '*'>>;
@@ -195,14 +210,9 @@ export class RequestOso<Actor = DefaultActor, Action = DefaultAction> {
     options: DecisionOptions<Actor, Action> & WildcardOption = {},
   ): Promise<Set<string>> {
     const { allowWildcard = false } = options;
-    return this.#track(
-      this.#collect(
-        'authorizedFields',
-        'allow_field',
-        resource,
-        options,
-        (oso, { actor, action, resource: asked }) =>
-          oso.authorizedFields(actor, action, asked, { allowWildcard }),
+    return this.outcome.await(
+      this.#collect('authorizedFields', resource, options, (oso, actor, action, asked) =>
+        oso.authorizedFields(actor, action, asked, { allowWildcard }),
       ),
     ) as Promise<Set<string>>;
   }
@@ -218,8 +228,8 @@ export class RequestOso<Actor = DefaultActor, Action = DefaultAction> {
     resourceClass: ResourceClass,
     options: DecisionOptions<Actor, Action> = {},
   ): Promise<Query> {
-    return this.#enforce(() =>
-      this.#collect('authorizedQuery', 'allow', resourceClass, options, (oso, { actor, action }) =>
+    return this.outcome.enforce(
+      this.#authorizeList('authorizedQuery', resourceClass, options, (oso, actor, action) =>
         oso.authorizedQuery(actor, action, resourceClass),
       ),
     ) as Promise<Query>;
@@ -237,8 +247,8 @@ export class RequestOso<Actor = DefaultActor, Action = DefaultAction> {
     resourceClass: ResourceClass<Resource>,
     options: DecisionOptions<Actor, Action> = {},
   ): Promise<Resource[]> {
-    return this.#enforce(() =>
-      this.#collect('authorizedResources', 'allow', resourceClass, options, (oso, { actor, action }) =>
+    return this.outcome.enforce(
+      this.#authorizeList('authorizedResources', resourceClass, options, (oso, actor, action) =>
         oso.authorizedResources(actor, action, resourceClass),
       ),
     ) as Promise<Resource[]>;
@@ -259,63 +269,69 @@ export class RequestOso<Actor = DefaultActor, Action = DefaultAction> {
     return this.#settings === settings;
   }
 
-  /** @internal Waits for the checks that nobody awaited; then tells how they force the request to end, if they do. */
-  async outcome(): Promise<Error | undefined> {
-    while (this.#running > 0) {
-      await new Promise<void>(resolve => {
-        this.#whenSettled = resolve;
-      });
-    }
-    if (this.#refusal === undefined && this.#unread > 0) return errors.notAwaited();
-    return this.#refusal;
-  }
-
-  /** Runs a check whose failure must end the request, also where the handler never looks at it. */
-  #enforce<Result>(check: () => Promise<Result>): Promise<Result> {
-    const run = async () => {
-      try {
-        const result = await check();
-        this.#state.authorized = true;
-        return result;
-      } catch (error) {
-        const answer = answerWith(error);
-        this.#refusal ??= answer;
-        throw answer;
-      }
-    };
-    return this.#track(run());
-  }
-
-  /** Keeps the response waiting for the check, and a rejection that nobody handles from ending the process. */
-  #track<Result>(check: Promise<Result>): Promise<Result> {
-    this.#running++;
-    const settle = () => {
-      this.#running--;
-      if (this.#running === 0) this.#whenSettled?.();
-    };
-    check.then(settle, settle);
-    return check;
+  async #authorize(
+    kind: DecisionKind,
+    resource: unknown,
+    options: AuthorizeOptions<Actor, Action> & { field?: string },
+    ask: Ask<boolean>,
+  ): Promise<void> {
+    const { decision } = await this.#ask(kind, resource, options, ask);
+    if (!decision.allowed) await this.#deny(decision, options.checkRead ?? this.#settings.checkRead);
+    this.#state.authorized = true;
   }
 
   async #isAllowed(resource: unknown, options: DecisionOptions<Actor, Action>): Promise<boolean> {
-    const question = await this.#question('isAllowed', resource, options);
-    const { actor, action, resource: asked } = question;
-    const { allowed } = await this.#decide(question, 'allow', oso => oso.isAllowed(actor, action, asked));
-    return allowed;
+    const { decision } = await this.#ask('isAllowed', resource, options, ALLOW);
+    return decision.allowed;
   }
 
-  async #question(
+  async #collect<Answer>(
     kind: DecisionKind,
     resource: unknown,
     options: DecisionOptions<Actor, Action>,
-  ): Promise<Question> {
+    ask: Ask<Answer>,
+  ): Promise<Answer> {
+    const { answer } = await this.#ask(kind, resource, options, ask);
+    return answer;
+  }
+
+  async #authorizeList<Answer>(
+    kind: DecisionKind,
+    resourceClass: ResourceClass,
+    options: DecisionOptions<Actor, Action>,
+    ask: Ask<Answer>,
+  ): Promise<Answer> {
+    const answer = await this.#collect(kind, resourceClass, options, ask);
+    this.#state.authorized = true;
+    return answer;
+  }
+
+  /** Puts a question to the policy, and records the decision. To a question of yes or no, anything but true is no. */
+  async #ask<Answer>(
+    kind: DecisionKind,
+    resource: unknown,
+    options: DecisionOptions<Actor, Action> & { field?: string },
+    ask: Ask<Answer>,
+  ): Promise<{ answer: Answer; decision: Decision }> {
+    const { rule, hasAction, collects } = VERBS[kind];
     const asked = this.#resourceOf(resource);
-    return {
-      kind,
-      actor: await this.#actorOf(options),
-      action: options.action ?? this.#ctx.method,
-      resource: asked,
-    };
+    const actor = options.actor === undefined ? await this.currentActor : actorOf(options.actor);
+    const action = hasAction ? (options.action ?? this.#ctx.method) : undefined;
+    const { oso } = this.#settings;
+    if (oso === undefined) throw errors.noOso();
+
+    const start = performance.now();
+    let answer: Answer;
+    try {
+      answer = await ask(oso, actor, action, asked);
+    } catch (error) {
+      throw engineError(rule, error);
+    }
+    const duration = performance.now() - start;
+    const allowed = collects || answer === true;
+    const decision = { kind, actor, action, resource: asked, field: options.field, allowed, duration };
+    this.#state.decisions.push(decision);
+    return { answer, decision };
   }
 
   #resourceOf(resource: unknown): unknown {
@@ -331,14 +347,6 @@ export class RequestOso<Actor = DefaultActor, Action = DefaultAction> {
     return resource;
   }
 
-  async #actorOf(options: ActorOption<Actor>): Promise<Actor | null> {
-    if (options.actor === undefined) return this.currentActor;
-    if (isPromise(options.actor)) {
-      throw errors.invalidArgument('The actor is a promise. Await it before authorizing.');
-    }
-    return options.actor;
-  }
-
   async #getActor(): Promise<Actor | null> {
     try {
       // What is absent is nobody; Oso takes undefined for some other thing than nil.
@@ -348,49 +356,8 @@ export class RequestOso<Actor = DefaultActor, Action = DefaultAction> {
     }
   }
 
-  /** Asks the policy a question of yes or no. Anything but true is no. */
-  async #decide(
-    question: Question,
-    rule: string,
-    ask: (oso: PolicyEngine) => Promise<boolean>,
-  ): Promise<Decision> {
-    const { value, duration } = await this.#ask(rule, ask);
-    const decision = { ...question, allowed: value === true, duration };
-    this.#state.decisions.push(decision);
-    return decision;
-  }
-
-  /** Asks the policy for a collection, or for the query that finds it. */
-  async #collect<Result>(
-    kind: DecisionKind,
-    rule: string,
-    resource: unknown,
-    options: DecisionOptions<Actor, Action>,
-    ask: (oso: PolicyEngine, question: Question) => Promise<Result>,
-  ): Promise<Result> {
-    const question = await this.#question(kind, resource, options);
-    const { value, duration } = await this.#ask(rule, oso => ask(oso, question));
-    this.#state.decisions.push({ ...question, allowed: true, duration });
-    return value;
-  }
-
-  async #ask<Result>(
-    rule: string,
-    ask: (oso: PolicyEngine) => Promise<Result>,
-  ): Promise<{ value: Result; duration: number }> {
-    const { oso } = this.#settings;
-    if (oso === undefined) throw errors.noOso();
-    const start = performance.now();
-    try {
-      const value = await ask(oso);
-      return { value, duration: performance.now() - start };
-    } catch (error) {
-      throw engineError(rule, error);
-    }
-  }
-
   /** Ends a denied check with the error of the unauthorized action, or with koa-oso's own where that throws none. */
-  async #deny(decision: Decision, checkRead = this.#settings.checkRead): Promise<never> {
+  async #deny(decision: Decision, checkRead: boolean): Promise<never> {
     const status = checkRead && !(await this.#mayRead(decision)) ? 404 : 403;
     const denial: Denial = { ...decision, allowed: false, status };
     await this.#settings.unauthorizedAction(this.#ctx, denial);
@@ -400,14 +367,11 @@ export class RequestOso<Actor = DefaultActor, Action = DefaultAction> {
   async #mayRead({ actor, action, resource }: Decision): Promise<boolean> {
     const { readAction } = this.#settings;
     if (action === readAction) return false;
-    const { allowed } = await this.#decide(
-      { kind: 'isAllowed', actor, action: readAction, resource },
-      'allow',
-      oso => oso.isAllowed(actor, readAction, resource),
-    );
-    return allowed;
+    return this.#isAllowed(resource, { actor, action: readAction } as DecisionOptions<Actor, Action>);
   }
 }
+
+const ALLOW: Ask<boolean> = (oso, actor, action, resource) => oso.isAllowed(actor, action, resource);
 
 /** The default unauthorized action: 403 Forbidden, or 404 Not Found where the denial says so. */
 export function denyByDefault(ctx: Context, denial: Denial): never {
@@ -419,29 +383,7 @@ export function isPromise(value: unknown): value is PromiseLike<unknown> {
   return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';
 }
 
-/** A promise that tells when somebody first looks at it, so that an answer that nobody awaited can be noticed. */
-class WatchedPromise<Result> extends Promise<Result> {
-  // What then() and catch() make is an ordinary promise.
-  static override get [Symbol.species]() {
-    return Promise;
-  }
-
-  #onRead: (() => void) | undefined;
-
-  constructor(source: PromiseLike<Result>, onRead: () => void) {
-    super((resolve, reject) => void source.then(resolve, reject));
-    // Unread, it must not end the process where it rejects: the request's outcome tells.
-    super.then(undefined, () => {});
-    this.#onRead = onRead;
-  }
-
-  // biome-ignore lint/suspicious/noThenProperty: this is a promise
-  override then<Value = Result, Reason = never>(
-    onFulfilled?: ((value: Result) => Value | PromiseLike<Value>) | null,
-    onRejected?: ((reason: unknown) => Reason | PromiseLike<Reason>) | null,
-  ): Promise<Value | Reason> {
-    this.#onRead?.();
-    this.#onRead = undefined;
-    return super.then(onFulfilled, onRejected);
-  }
+function actorOf<Actor>(actor: Actor | null): Actor | null {
+  if (isPromise(actor)) throw errors.invalidArgument('The actor is a promise. Await it before authorizing.');
+  return actor;
 }

@@ -6,11 +6,10 @@ import { requestOso } from './route-check.js';
 /** See {@link KoaOso.requireAuthorization}. */
 export function requireAuthorization(): Middleware {
   return async (ctx, next) => {
-    const oso = requestOso(ctx);
+    const { outcome, state } = requestOso(ctx);
     await next();
-    const refusal = await oso.outcome();
-    const { authorized, skipped } = oso.state;
-    if (authorized || skipped || refusal !== undefined || needsNone(ctx)) return;
+    if (!outcome.isSettled) await outcome.settle();
+    if (state.authorized || state.skipped || outcome.refusal !== undefined || needsNone(ctx)) return;
     refuse(ctx, errors.authorizationMissing(ctx.method, ctx._matchedRoute));
   };
 }
