@@ -1,15 +1,14 @@
-// The specs of the core run on every version that is promised: npm test takes the newest of Koa and @koa/router, and
-// npm run test:oldest names the others by these variables.
-
-import type RouterNewest from '@koa/router';
-import type KoaNewest from 'koa';
+// The newest Koa and @koa/router, or the oldest that are promised: npm run test:oldest puts those in their place for
+// all that require them, routing-controllers included.
+import { createRequire } from 'node:module';
+import type RouterClass from '@koa/router';
+import type KoaClass from 'koa';
 
 export type { Context, Middleware } from 'koa';
 
-const koa = await import(process.env.KOA_PACKAGE ?? 'koa');
-const router = await import(process.env.ROUTER_PACKAGE ?? '@koa/router');
+const require = createRequire(import.meta.url);
 
-export const Koa: typeof KoaNewest = koa.default;
-export type Koa = KoaNewest;
-export const Router: typeof RouterNewest = router.default;
-export type Router = RouterNewest;
+export const Koa: typeof KoaClass = require('koa');
+export type Koa = KoaClass;
+export const Router: typeof RouterClass = require('@koa/router');
+export type Router = RouterClass;
