@@ -2,6 +2,7 @@
 // The modules that are types alone, so that coverage counts them like the others.
 import '../src/authorization-state.js';
 import '../src/types.js';
+import type Router from '@koa/router';
 import { expect } from 'chai';
 import { expectTypeOf } from 'expect-type';
 import type Koa from 'koa';
@@ -64,6 +65,24 @@ describe('types', () => {
     expectTypeOf<Denial>().toExtend<Decision>();
     expectTypeOf<Denial['status']>().toEqualTypeOf<403 | 404>();
     expectTypeOf<KoaOsoError['code']>().toEqualTypeOf<ErrorCode>();
+  });
+
+  it('an app with a state and a context of its own will do, and so will its routers', () => {
+    const koaOso = new KoaOso();
+    (
+      app: Koa<{ theme: string }, { log: string[] }>,
+      router: Router<{ theme: string }, { log: string[] }>,
+    ) => {
+      koaOso.initApp(app);
+      new KoaOso({ app });
+      app.use(koaOso.middleware()).use(koaOso.performRouteAuthorization(app));
+      router.get('/:id', koaOso.authorize({ resource: ctx => ctx.params.id }), async ctx => {
+        await ctx.oso.authorize(ctx.state.theme);
+        expectTypeOf(ctx.log).toEqualTypeOf<string[]>();
+      });
+      // @ts-expect-error no app
+      koaOso.initApp({});
+    };
   });
 
   it('any Oso will do, and nothing else', () => {

@@ -7,7 +7,7 @@ import { denyByDefault, RequestOso } from './request-oso.js';
 import { RequestOutcome } from './request-outcome.js';
 import { requireAuthorization } from './require-authorization.js';
 import { isAnsweredWithError, refuse } from './response.js';
-import { performRouteAuthorization } from './route-authorization.js';
+import { type AppWithRouters, performRouteAuthorization } from './route-authorization.js';
 import { check, type RouteCheck, requestOso, validate } from './route-check.js';
 import type { DefaultAction, DefaultActor } from './types.js';
 
@@ -20,11 +20,16 @@ export type GetActor<Actor> = (ctx: Context) => Actor | null | undefined | Promi
  */
 export type UnauthorizedAction = (ctx: Context, denial: Denial) => void | Promise<void>;
 
+/** What takes middleware: a Koa app, whatever the types of its state and context are. */
+export interface Usable {
+  use(middleware: Middleware): unknown;
+}
+
 export interface KoaOsoOptions<Actor = DefaultActor> {
   /** The Oso that decides. Give it here or with `setOso`, before its policy is loaded. */
   oso?: PolicyEngine;
   /** An app to call `initApp` with. */
-  app?: Koa;
+  app?: Usable;
   /** Default: `ctx => ctx.state.user`. */
   getActor?: GetActor<Actor>;
   /** Default: throws 403 Forbidden. */
@@ -102,7 +107,7 @@ export class KoaOso<Actor = DefaultActor, Action = DefaultAction> {
   }
 
   /** The same as `app.use(koaOso.middleware())`, for apps that are made by a factory. */
-  initApp(app: Koa): this {
+  initApp(app: Usable): this {
     app.use(this.middleware());
     return this;
   }
@@ -151,7 +156,7 @@ export class KoaOso<Actor = DefaultActor, Action = DefaultAction> {
    *
    * @param app the app whose routers are meant, in an app that is mounted into another; default: the app that runs
    */
-  performRouteAuthorization(app?: Koa): Middleware {
+  performRouteAuthorization(app?: AppWithRouters): Middleware {
     return performRouteAuthorization(app);
   }
 

@@ -1,4 +1,3 @@
-import type Koa from 'koa';
 import type { Context, Middleware } from 'koa';
 import { errors } from './errors.js';
 import { HttpRequest } from './http-request.js';
@@ -16,8 +15,13 @@ interface Layer {
   params(path: string, captures: string[], params: Record<string, string>): Record<string, string>;
 }
 
+/** A Koa app, whatever the types of its state and context are. */
+export interface AppWithRouters {
+  readonly middleware: readonly unknown[];
+}
+
 /** See {@link KoaOso.performRouteAuthorization}. */
-export function performRouteAuthorization(app?: Koa): Middleware {
+export function performRouteAuthorization(app?: AppWithRouters): Middleware {
   return async (ctx, next) => {
     const oso = requestOso(ctx);
     const params = matchedParams(app ?? ctx.app, ctx);
@@ -30,7 +34,7 @@ export function performRouteAuthorization(app?: Koa): Middleware {
 }
 
 /** The parameters of the routes that the request will match; `undefined` where it matches none. */
-function matchedParams(app: Koa, ctx: Context): Record<string, string> | undefined {
+function matchedParams(app: AppWithRouters, ctx: Context): Record<string, string> | undefined {
   let params: Record<string, string> | undefined;
   for (const router of routersOf(app)) {
     const path = router.opts.routerPath || routedPath(ctx);
@@ -42,7 +46,7 @@ function matchedParams(app: Koa, ctx: Context): Record<string, string> | undefin
   return params;
 }
 
-function routersOf(app: Koa): Router[] {
+function routersOf(app: AppWithRouters): Router[] {
   return app.middleware.flatMap(middleware => {
     const { router } = middleware as { router?: Router };
     return router === undefined ? [] : [router];
