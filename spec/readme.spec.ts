@@ -1,11 +1,14 @@
 // Runs every example of the README: each TypeScript block is compiled against the package as it is published (types and
 // all) and served; each line of shell is executed, and each table compared with what there is.
 import { execFileSync, spawn } from 'node:child_process';
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { type AddressInfo, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { inspect } from 'node:util';
 import { expect } from 'chai';
 import type Koa from 'koa';
 import type { KoaOso } from 'koa-oso';
@@ -33,6 +36,8 @@ const blocks: Block[] = README.split(/^## /m).flatMap(section =>
 
 const codeOf = (section: string, language = 'ts') =>
   blocks.filter(block => block.section === section && block.language === language).map(({ code }) => code);
+
+const linesOf = (section: string, language: string) => codeOf(section, language).join('').trim().split('\n');
 
 const [completeExample = ''] = codeOf('A complete example');
 
@@ -91,6 +96,7 @@ const MODULES: Record<string, [section: string, index: number, more?: string]> =
   current: ['Without a ctx', 0, RUN_WITHOUT_CTX],
   state: ['What was decided', 0],
   types: ['Types', 0, FAIL_TO_COMPILE],
+  errors: ['Errors', 0],
 };
 
 function compile(folder: string, sources: Record<string, string>): void {
@@ -156,30 +162,42 @@ describe('README', () => {
     return { ...served, send };
   }
 
-  describe('A complete example', () => {
-    it('answers its curl lines as it says', async function () {
-      this.timeout(30_000);
-      const port = await freePort();
-      const server = spawn(process.execPath, [fileURLToPath(new URL('examples/complete.js', BUILD))], {
-        env: { ...process.env, PORT: String(port) },
-        stdio: ['ignore', 'inherit', 'ignore'],
-      });
-      try {
-        await listening(port);
-        const lines = (codeOf('A complete example', 'sh')[0] ?? '').trim().split('\n');
-        expect(lines).to.have.length(3);
-        for (const line of lines) {
-          const [command = '', answer = ''] = line.split(/\s+# /);
-          const printed = execFileSync('sh', [
-            '-c',
-            `${command.replace('curl', 'curl -s').replace(':3000', `:${port}`)}`,
-          ]);
-          expect(printed.toString()).to.equal(answer);
-        }
-      } finally {
-        server.kill();
-      }
+  /** Runs lines of curl as a reader would, against a program of the build that is started on another port than theirs. */
+  async function answersOf(program: string, lines: string[]): Promise<string[]> {
+    const port = await freePort();
+    const server = spawn(process.execPath, [fileURLToPath(new URL(program, ROOT))], {
+      env: { ...process.env, PORT: String(port) },
+      stdio: ['ignore', 'ignore', 'ignore'],
     });
+    const folder = mkdtempSync(join(tmpdir(), 'koa-oso-readme-'));
+    try {
+      await listening(port);
+      return lines.map(line => {
+        const command = line.replace(/^curl (-s )?/, 'curl -s ').replace(':3000', `:${port}`);
+        return execFileSync('sh', ['-c', command], { cwd: folder, encoding: 'utf8' });
+      });
+    } finally {
+      server.kill();
+      rmSync(folder, { recursive: true });
+    }
+  }
+
+  it('A complete example: the lines of curl are answered as it says', async function () {
+    this.timeout(30_000);
+    const lines = linesOf('A complete example', 'sh').map(line => line.split(/\s+# /));
+    expect(lines).to.have.length(3);
+    const answers = await answersOf(
+      'dist/readme/examples/complete.js',
+      lines.map(([command = '']) => command),
+    );
+    expect(answers).to.deep.equal(lines.map(([, answer]) => answer));
+  });
+
+  it('The demo: the lines of curl are answered as it says', async function () {
+    this.timeout(30_000);
+    const lines = linesOf('The demo', 'sh').filter(line => line.startsWith('curl'));
+    expect(lines).to.have.length(3);
+    expect(await answersOf('dist/demo/main.js', lines)).to.deep.equal(linesOf('The demo', 'json'));
   });
 
   it('Deciding: authorize', async () => {
@@ -303,6 +321,29 @@ describe('README', () => {
   it('Types', async () => {
     const { send } = await serve('types');
     await send('/expenses/1', 'ann').expect(200);
+  });
+
+  it('Errors: the cause is printed in development only', async () => {
+    const { app, koaOso, send } = await serve('errors');
+    koaOso.setGetActor(() => {
+      throw new Error('no connection');
+    });
+    const { error: log } = console;
+    const printed: string[] = [];
+    console.error = (value: unknown) => printed.push(inspect(value));
+    try {
+      for (const env of ['production', 'development']) {
+        app.env = env;
+        await send('/expenses/1').expect(500);
+      }
+    } finally {
+      console.error = log;
+    }
+    expect(printed.map(text => /no connection|ERR_\w+/.exec(text)?.[0])).to.deep.equal([
+      'ERR_KOA_OSO_GET_ACTOR_FAILED',
+      'ERR_KOA_OSO_GET_ACTOR_FAILED',
+      'no connection',
+    ]);
   });
 
   it('Errors: the table has every code, and no other', () => {

@@ -99,6 +99,12 @@ describe('RequestOso', () => {
       });
     }
 
+    it('is not asked of requests', async () => {
+      const { router, send } = await setUp({ checkRead: true });
+      router.get('/', ctx => ctx.oso.authorize(ctx.request));
+      await send('/', 'bob').expect(403, 'Forbidden');
+    });
+
     it('can be turned off for one call', async () => {
       const { router, send } = await setUp({ checkRead: true });
       router.put('/', ctx => ctx.oso.authorize(rent, { action: 'update', checkRead: false }));

@@ -63,6 +63,8 @@ describe('types', () => {
       ctx.state.oso.decisions.push({});
     };
     expectTypeOf<Denial>().toExtend<Decision>();
+    expectTypeOf<Denial<User, Action>['actor']>().toEqualTypeOf<User | null>();
+    new KoaOso<User, Action>().setUnauthorizedAction((ctx, { actor }) => ctx.throw(403, actor?.name ?? ''));
     expectTypeOf<Denial['status']>().toEqualTypeOf<403 | 404>();
     expectTypeOf<KoaOsoError['code']>().toEqualTypeOf<ErrorCode>();
   });

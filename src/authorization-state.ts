@@ -1,3 +1,5 @@
+import type { DefaultAction, DefaultActor } from './types.js';
+
 /** The verb of ctx.oso by which a question was asked. */
 export type DecisionKind =
   | 'authorize'
@@ -26,7 +28,10 @@ export interface Decision {
 }
 
 /** A decision that was not allowed, as the unauthorized action receives it. */
-export interface Denial extends Decision {
+export interface Denial<Actor = DefaultActor, Action = DefaultAction> extends Decision {
+  readonly actor: Actor | null;
+  /** One of the application's, or the request's method. */
+  readonly action?: Action | string | undefined;
   readonly allowed: false;
   /** The status that koa-oso would answer with: 404 where `checkRead` found that the actor may not even read. */
   readonly status: 403 | 404;

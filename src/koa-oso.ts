@@ -18,14 +18,17 @@ export type GetActor<Actor> = (ctx: Context) => Actor | null | undefined | Promi
  * Answers a denied request by throwing the HTTP error that the application wants. Where it returns instead, koa-oso
  * throws its own (403, or the denial's `status`).
  */
-export type UnauthorizedAction = (ctx: Context, denial: Denial) => void | Promise<void>;
+export type UnauthorizedAction<Actor = DefaultActor, Action = DefaultAction> = (
+  ctx: Context,
+  denial: Denial<Actor, Action>,
+) => void | Promise<void>;
 
 /** What takes middleware: a Koa app, whatever the types of its state and context are. */
 export interface Usable {
   use(middleware: Middleware): unknown;
 }
 
-export interface KoaOsoOptions<Actor = DefaultActor> {
+export interface KoaOsoOptions<Actor = DefaultActor, Action = DefaultAction> {
   /** The Oso that decides. Give it here or with `setOso`, before its policy is loaded. */
   oso?: PolicyEngine;
   /** An app to call `initApp` with. */
@@ -33,7 +36,7 @@ export interface KoaOsoOptions<Actor = DefaultActor> {
   /** Default: `ctx => ctx.state.user`. */
   getActor?: GetActor<Actor>;
   /** Default: throws 403 Forbidden. */
-  unauthorizedAction?: UnauthorizedAction;
+  unauthorizedAction?: UnauthorizedAction<Actor, Action>;
   /** Answer 404 instead of 403 where the actor may not even read the resource. Default: `false`. */
   checkRead?: boolean;
   /** The action that `checkRead` asks for. Default: `'read'`. */
@@ -44,7 +47,7 @@ export interface KoaOsoOptions<Actor = DefaultActor> {
 export interface Settings {
   oso: PolicyEngine | undefined;
   getActor: GetActor<unknown>;
-  unauthorizedAction: UnauthorizedAction;
+  unauthorizedAction: UnauthorizedAction<never, never>;
   readonly checkRead: boolean;
   readonly readAction: unknown;
 }
@@ -65,7 +68,7 @@ export class KoaOso<Actor = DefaultActor, Action = DefaultAction> {
   readonly #apps = new Set<Koa>();
 
   /** @throws {KoaOsoError} `ERR_KOA_OSO_INVALID_ARGUMENT`, see {@link KoaOso.setOso} */
-  constructor(options: KoaOsoOptions<Actor> = {}) {
+  constructor(options: KoaOsoOptions<Actor, Action> = {}) {
     this.#settings = {
       oso: undefined,
       getActor: options.getActor ?? (ctx => ctx.state.user),
@@ -101,7 +104,7 @@ export class KoaOso<Actor = DefaultActor, Action = DefaultAction> {
    * @example
    * koaOso.setUnauthorizedAction((ctx, denial) => ctx.throw(denial.actor ? 403 : 401));
    */
-  setUnauthorizedAction(unauthorizedAction: UnauthorizedAction): this {
+  setUnauthorizedAction(unauthorizedAction: UnauthorizedAction<Actor, Action>): this {
     this.#settings.unauthorizedAction = unauthorizedAction;
     return this;
   }

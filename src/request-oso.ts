@@ -138,11 +138,8 @@ export class RequestOso<Actor = DefaultActor, Action = DefaultAction> {
    */
   authorizeRequest(options: ActorOption<Actor> = {}): Promise<void> {
     return this.outcome.enforce(
-      this.#authorize(
-        'authorizeRequest',
-        this.request,
-        { ...options, checkRead: false },
-        (oso, actor, _, request) => oso.queryRuleOnce('allow_request', actor, request),
+      this.#authorize('authorizeRequest', this.request, options, (oso, actor, _, request) =>
+        oso.queryRuleOnce('allow_request', actor, request),
       ),
     );
   }
@@ -358,8 +355,11 @@ export class RequestOso<Actor = DefaultActor, Action = DefaultAction> {
 
   /** Ends a denied check with the error of the unauthorized action, or with koa-oso's own where that throws none. */
   async #deny(decision: Decision, checkRead: boolean): Promise<never> {
-    const status = checkRead && !(await this.#mayRead(decision)) ? 404 : 403;
-    const denial: Denial = { ...decision, allowed: false, status };
+    // Requests are not read; and that a path exists is no secret of the policy's.
+    const hides =
+      checkRead && !(decision.resource instanceof HttpRequest) && !(await this.#mayRead(decision));
+    const status = hides ? 404 : 403;
+    const denial = { ...decision, allowed: false, status } as Denial<never, never>;
     await this.#settings.unauthorizedAction(this.#ctx, denial);
     return denyByDefault(this.#ctx, denial);
   }
@@ -374,7 +374,7 @@ export class RequestOso<Actor = DefaultActor, Action = DefaultAction> {
 const ALLOW: Ask<boolean> = (oso, actor, action, resource) => oso.isAllowed(actor, action, resource);
 
 /** The default unauthorized action: 403 Forbidden, or 404 Not Found where the denial says so. */
-export function denyByDefault(ctx: Context, denial: Denial): never {
+export function denyByDefault(ctx: Context, denial: Pick<Denial, 'status'>): never {
   const code = denial.status === 404 ? 'ERR_KOA_OSO_NOT_FOUND' : 'ERR_KOA_OSO_FORBIDDEN';
   return ctx.throw(denial.status, { code });
 }

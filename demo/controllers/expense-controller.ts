@@ -1,7 +1,6 @@
 import { Authorize, AuthorizedResource, CurrentActor } from 'koa-oso/routing-controllers';
 import { Get, HttpError, JsonController, Post } from 'routing-controllers';
-// biome-ignore lint/style/useImportType: a type alone would not tell @AuthorizedResource() the class
-import { Expense, type ExpenseStatus } from '../entities/expense.js';
+import type { Expense, ExpenseStatus } from '../entities/expense.js';
 import type { User } from '../entities/user.js';
 import { advance, expenseOf } from '../expenses.js';
 import { expenseView } from '../views.js';

@@ -25,6 +25,7 @@ import {
 } from 'routing-controllers';
 import request from 'supertest';
 import { Container, Service } from 'typedi';
+import type { Expense as TypeOnlyExpense } from '../support/app.js';
 import { codeOf, Expense, setUp, User } from '../support/app.js';
 import { type Context, type Koa, Router } from '../support/koa.js';
 
@@ -458,8 +459,12 @@ describe('@AuthorizedResource', () => {
   class TypedController {
     @Get('/:id')
     @Authorize({ resource: find, action: 'read' })
-    both(@AuthorizedResource() invoice: Invoice, @AuthorizedResource() any: unknown) {
-      return [invoice.id, (any as Expense).id];
+    both(
+      @AuthorizedResource() invoice: Invoice,
+      @AuthorizedResource() any: unknown,
+      @AuthorizedResource() typeOnly: TypeOnlyExpense,
+    ) {
+      return [invoice.id, (any as Expense).id, typeOnly.id];
     }
 
     @Get('/:id/missing')
@@ -469,9 +474,9 @@ describe('@AuthorizedResource', () => {
     }
   }
 
-  it('is the latest of its class, or the latest of all', async () => {
+  it('is the latest of its class, or the latest of all where TypeScript tells none', async () => {
     const { send } = await serve([TypedController]);
-    await send('/typed/2', 'bob').expect(200, ['i', '2']);
+    await send('/typed/2', 'bob').expect(200, ['i', '2', '2']);
   });
 
   it('is 500 where nothing of its class was loaded', async () => {

@@ -74,7 +74,7 @@ export function CurrentActor(): ParameterDecorator {
 /**
  * Injects the resource that `@Authorize({ resource: ctx => … })` loaded and authorized for this request, so that it is
  * not loaded twice. Where several were, it is the latest that is an instance of the parameter's class: those of a
- * method come after those of its class.
+ * method come after those of its class. Where TypeScript tells no class (an interface, `import type`), it is the latest.
  *
  * Without one the request fails with `ERR_KOA_OSO_NO_AUTHORIZED_RESOURCE` (500).
  */
@@ -101,12 +101,15 @@ function parameter(
   };
 }
 
-/** The class of a parameter, as TypeScript notes it with `emitDecoratorMetadata`; Object where it is an interface. */
+/**
+ * The class of a parameter, as TypeScript notes it with `emitDecoratorMetadata`: Object where it is an interface, Function
+ * where it is a class that was imported as a type.
+ */
 function parameterType(prototype: object, method: string, index: number): unknown {
   const types: unknown = Reflect.getMetadata('design:paramtypes', prototype, method);
   return Array.isArray(types) ? types[index] : undefined;
 }
 
 function isOfType(value: unknown, type: unknown): boolean {
-  return typeof type !== 'function' || type === Object || value instanceof type;
+  return typeof type !== 'function' || type === Object || type === Function || value instanceof type;
 }
