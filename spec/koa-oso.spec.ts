@@ -47,6 +47,17 @@ describe('KoaOso', () => {
     });
   });
 
+  it('refuses what is no function, or no Oso', () => {
+    const invalid = (options: object) =>
+      expect(() => new KoaOso(options))
+        .to.throw(KoaOsoError, /no (function|Oso)/)
+        .with.property('code', 'ERR_KOA_OSO_INVALID_ARGUMENT');
+    invalid({ getActor: 'ann' });
+    invalid({ unauthorizedAction: 403 });
+    invalid({ oso: null });
+    expect(() => new KoaOso().setOso(undefined as never)).to.throw(KoaOsoError, 'no Oso');
+  });
+
   describe('middleware', () => {
     it('gives every request its own ctx.oso and ctx.state.oso', async () => {
       const { app, router, send } = await setUp();
@@ -163,6 +174,18 @@ describe('KoaOso', () => {
       });
       await send('/', 'ann').expect(200);
       await send('/', 'bob').expect(403);
+    });
+
+    it('is known inside a KoaOso of a mounted app as well', async () => {
+      const outer = await setUp({ app: new Koa({ asyncLocalStorage: true }) });
+      const inner = new KoaOso({ oso: outer.oso, getActor: () => null });
+      outer.app.use(inner.middleware());
+      outer.router.get('/', async ctx => {
+        expect(inner.current).to.equal(ctx.oso);
+        await outer.koaOso.current.authorize(rent, read);
+        ctx.body = 'by the outer one';
+      });
+      await outer.send('/', 'ann').expect(200, 'by the outer one');
     });
 
     it('says clearly that there is no request, or that Koa does not keep it', async () => {

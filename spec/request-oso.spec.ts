@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import createError from 'http-errors';
 import type { Denial } from 'koa-oso';
 import { codeOf, Expense, messageOfCause, setUp, User } from './support/app.js';
 
@@ -35,6 +36,20 @@ describe('RequestOso', () => {
       await send('/').expect(200, { actor: null });
     });
 
+    it('may be left alone, also where getActor throws: the process lives on', async () => {
+      const { router, send } = await setUp({ getActor: ctx => ctx.throw(401, 'Token expired') });
+      router.get('/', ctx => void ctx.oso.currentActor);
+      const unhandled: unknown[] = [];
+      const note = (reason: unknown) => unhandled.push(reason);
+      process.on('unhandledRejection', note);
+      try {
+        await send('/').expect(500);
+        expect(unhandled).to.deep.equal([]);
+      } finally {
+        process.off('unhandledRejection', note);
+      }
+    });
+
     it('lets an error pass that getActor made for the client', async () => {
       const { router, send } = await setUp({ getActor: ctx => ctx.throw(401, 'Token expired') });
       router.get('/', ctx => ctx.oso.authorize(rent));
@@ -64,15 +79,35 @@ describe('RequestOso', () => {
       expect(duration).to.be.greaterThan(0);
     });
 
-    it('takes null for an actor as nobody, and undefined as the default', async () => {
-      const { router, send } = await setUp();
+    it('takes null for an actor as nobody, and undefined for a mistake', async () => {
+      const { router, send, errors } = await setUp();
       router.get('/:who', async ctx => {
         const actor = ctx.params.who === 'null' ? null : undefined;
         await ctx.oso.authorize(rent, { actor, action: 'read' });
-        ctx.body = 'read';
       });
-      await send('/undefined', 'ann').expect(200, 'read');
       await send('/null', 'ann').expect(403);
+      await send('/undefined', 'ann').expect(500, 'Internal Server Error');
+      expect(errors.at(-1)?.message).to.contain('The actor is undefined');
+    });
+
+    it('answers with a copy of a frozen error, which Koa could not write to', async () => {
+      const frozen = Object.freeze(createError(402, 'Pay first', { headers: { 'X-Price': '5' } }));
+      const { router, send } = await setUp({
+        unauthorizedAction: () => {
+          throw frozen;
+        },
+      });
+      router.get('/', ctx => ctx.oso.authorize(rent, { action: 'read' }));
+      await send('/', 'bob').expect(402, 'Pay first').expect('X-Price', '5');
+    });
+
+    it('is not kept waiting by a check that hangs where the handler throws', async () => {
+      const { router, send } = await setUp({ getActor: () => new Promise(() => {}) });
+      router.get('/', ctx => {
+        ctx.oso.authorize(rent, { action: 'read' });
+        ctx.throw(503, 'Too slow');
+      });
+      await send('/').expect(503);
     });
 
     it('takes anything but true for no', async () => {
@@ -98,6 +133,17 @@ describe('RequestOso', () => {
         await send('/rent', 'bob').expect(404, 'Not Found');
       });
     }
+
+    it('asks for the whole resource where the denial is of a field', async () => {
+      const { router, send } = await setUp({
+        checkRead: true,
+        policy: 'allow(_: User, "read", _: Expense); allow_field(_: User, "read", _: Expense, "amount");',
+      });
+      router.get('/:field', ctx =>
+        ctx.oso.authorizeField(rent, String(ctx.params.field), { action: 'read' }),
+      );
+      await send('/owner', 'bob').expect(403, 'Forbidden');
+    });
 
     it('is not asked of requests', async () => {
       const { router, send } = await setUp({ checkRead: true });

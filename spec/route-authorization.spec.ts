@@ -121,6 +121,34 @@ describe('performRouteAuthorization', () => {
     await send('/teams/me').expect(403);
   });
 
+  it('asks for the parameters of each route that matches, of whichever the client would profit', async () => {
+    const { app, koaOso, send } = await setUp({ policy: POLICY });
+    app.use(koaOso.performRouteAuthorization());
+    const router = new Router();
+    router.get('/teams/:team/:page', ctx => {
+      ctx.body = `secret of team ${ctx.params.team}`;
+    });
+    router.get('/:a/:b/:team', () => {});
+    app.use(router.routes());
+    await send('/teams/7/7').expect(200, 'secret of team 7');
+    await send('/teams/9/7').expect(403);
+  });
+
+  it('lets the policy see the pattern of the route, however the client writes the path', async () => {
+    const { app, koaOso, send, router } = await setUp({
+      policy: 'allow(nil, "GET", request: Request) if request.route = "/open/:id";',
+    });
+    app.use(koaOso.performRouteAuthorization());
+    router.get('/open/:id', ctx => {
+      ctx.body = 'open';
+    });
+    router.get('/closed/:id', ctx => {
+      ctx.body = 'closed';
+    });
+    for (const path of ['/open/1', '/OPEN/1', '/open/1/']) await send(path).expect(200, 'open');
+    for (const path of ['/closed/1', '/CLOSED/1', '/closed/1/']) await send(path).expect(403);
+  });
+
   describe('refuses loudly, before the handler runs, a route that it had not seen', () => {
     async function expectRefused(
       arrange: (set: Awaited<ReturnType<typeof routeApp>>) => void,
@@ -150,6 +178,16 @@ describe('performRouteAuthorization', () => {
         router.get('/open', handler).get('/closed', handler);
         app.use((ctx, next) => {
           ctx.path = '/closed';
+          return next();
+        });
+      });
+    });
+
+    it('under a method that was rewritten in between', async () => {
+      await expectRefused(({ app, router, handler }) => {
+        router.get('/open', handler).delete('/open', handler);
+        app.use((ctx, next) => {
+          ctx.method = 'DELETE';
           return next();
         });
       });

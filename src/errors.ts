@@ -6,7 +6,7 @@
  * | `ERR_KOA_OSO_FORBIDDEN` | 403 | the policy denied, and the default unauthorized action answered |
  * | `ERR_KOA_OSO_NOT_FOUND` | 404 | the resource does not exist, or (with `checkRead`) the actor may not know that it does |
  * | `ERR_KOA_OSO_AUTHORIZATION_MISSING` | 500 | a route answered without `authorize` or `skipAuthorization` |
- * | `ERR_KOA_OSO_NOT_AWAITED` | 500 | the answer of `isAllowed` was used without `await` |
+ * | `ERR_KOA_OSO_NOT_AWAITED` | 500 | `isAllowed` or another question was asked without `await` |
  * | `ERR_KOA_OSO_MIDDLEWARE_MISSING` | 500 | `app.use(koaOso.middleware())` did not run before this |
  * | `ERR_KOA_OSO_NO_OSO` | 500 | no Oso was given to `new KoaOso({ oso })` or `setOso` |
  * | `ERR_KOA_OSO_NO_RULES` | 500 | the policy has no rule by the name that was asked |
@@ -19,6 +19,7 @@
  * | `ERR_KOA_OSO_ROUTE_NOT_AUTHORIZED` | 500 | a router ran that `performRouteAuthorization` had not seen |
  * | `ERR_KOA_OSO_CONFLICTING_DECORATORS` | – | `@Authorize` and `@SkipAuthorization` on one target |
  * | `ERR_KOA_OSO_NO_AUTHORIZED_RESOURCE` | 500 | `@AuthorizedResource()` where nothing was loaded |
+ * | `ERR_KOA_OSO_UNKNOWN_PATH` | 500 | a policy asked for a path that is not known, in apps mounted twice |
  * | `ERR_KOA_OSO_NO_CURRENT_REQUEST` | 500 | `koaOso.current` outside of a request |
  */
 export type ErrorCode =
@@ -38,6 +39,7 @@ export type ErrorCode =
   | 'ERR_KOA_OSO_ROUTE_NOT_AUTHORIZED'
   | 'ERR_KOA_OSO_CONFLICTING_DECORATORS'
   | 'ERR_KOA_OSO_NO_AUTHORIZED_RESOURCE'
+  | 'ERR_KOA_OSO_UNKNOWN_PATH'
   | 'ERR_KOA_OSO_NO_CURRENT_REQUEST';
 
 /**
@@ -45,8 +47,8 @@ export type ErrorCode =
  * the client nothing; the `message` tells the developer what to do.
  *
  * The `message` never holds a value of the actor or the resource. Oso's own messages do (it prints both whole),
- * so the original error is kept out of sight: as `cause`, which is not enumerable and is not printed by
- * `console.error(error)`. Log `error.cause` only where such values may go.
+ * so the original error is kept out of sight: as `cause`, which is not enumerable, and a getter, which
+ * `console.error(error)` does not call. Log `error.cause` only where such values may go.
  *
  * @example
  * app.on('error', error => {
@@ -66,17 +68,13 @@ export class KoaOsoError extends Error {
     super(message);
     this.name = 'KoaOsoError';
     this.code = code;
-    if (cause !== undefined) Object.defineProperty(this, 'cause', { value: cause });
+    // Node prints the cause of an error that nobody catches, and console.error that of any; but neither calls a getter.
+    if (cause !== undefined) Object.defineProperty(this, 'cause', { get: () => cause });
   }
 
   /** What `JSON.stringify` gives: the message of the cause stays inside. */
   toJSON(): { name: string; code: ErrorCode; message: string } {
     return { name: this.name, code: this.code, message: this.message };
-  }
-
-  /** `util.inspect` prints the cause of an error, and with it the values that the message leaves out. */
-  [Symbol.for('nodejs.util.inspect.custom')](): string {
-    return `${this.stack ?? this.message} { code: '${this.code}' }`;
   }
 }
 
@@ -101,7 +99,7 @@ const answers = new WeakSet<object>();
  * would answer 500, so the two are filled in (not enumerable, so that no JSON body grows by them).
  */
 export function answerWith(thrown: unknown): Error {
-  const error = thrown instanceof Error ? thrown : errors.unauthorizedActionFailed(thrown);
+  const error = thrown instanceof Error ? extensible(thrown) : errors.unauthorizedActionFailed(thrown);
   if ('httpCode' in error && typeof error.httpCode === 'number' && !('status' in error)) {
     const status = error.httpCode;
     Object.defineProperties(error, {
@@ -111,6 +109,17 @@ export function answerWith(thrown: unknown): Error {
   }
   answers.add(error);
   return error;
+}
+
+/** Koa writes to the errors that it answers with, and would fail with one that is frozen. */
+function extensible(error: Error): Error {
+  if (Object.isExtensible(error)) return error;
+  const copy = Object.assign(new Error(error.message), error, { name: error.name });
+  // The prototypes of http-errors have some of these.
+  for (const key of ['status', 'statusCode', 'httpCode', 'expose']) {
+    if (key in error) Object.assign(copy, { [key]: error[key as keyof Error] });
+  }
+  return copy;
 }
 
 /** Whether `error` is how koa-oso ends a request: a denial, a resource that is not there, or a KoaOsoError. */
@@ -132,11 +141,12 @@ export const errors = {
     );
   },
 
-  notAwaited(): KoaOsoError {
+  notAwaited(verb: string): KoaOsoError {
     return new KoaOsoError(
       'ERR_KOA_OSO_NOT_AWAITED',
-      'ctx.oso.isAllowed(…) was called without await. A promise is always true in a condition, ' +
-        'so the response was withheld. Write: if (await ctx.oso.isAllowed(resource)).',
+      `Nobody looked at the answer of ctx.oso.${verb}. Its promise is always true in a condition, and has none of ` +
+        `the properties of the answer, so the response was withheld. Write await ctx.oso.${verb}, and ask only ` +
+        'what is used.',
     );
   },
 
@@ -222,8 +232,8 @@ export const errors = {
     return new KoaOsoError(
       'ERR_KOA_OSO_ROUTE_NOT_AUTHORIZED',
       `${method} ${String(route)} was matched by a router that performRouteAuthorization() had not seen, or under ` +
-        'another path, so it was refused. Pass router.routes() straight to app.use, put path rewriting before ' +
-        'performRouteAuthorization(), and in an app that is mounted into another call ' +
+        'another path or method, so it was refused. Pass router.routes() straight to app.use, put what rewrites ' +
+        'paths or methods before performRouteAuthorization(), and in an app that is mounted into another call ' +
         'mounted.use(koaOso.performRouteAuthorization(mounted)).',
     );
   },
@@ -240,6 +250,14 @@ export const errors = {
       'ERR_KOA_OSO_NO_AUTHORIZED_RESOURCE',
       `@AuthorizedResource() on ${target} found no resource of its type. ` +
         'Give the method @Authorize({ resource: ctx => … }).',
+    );
+  },
+
+  unknownPath(): KoaOsoError {
+    return new KoaOsoError(
+      'ERR_KOA_OSO_UNKNOWN_PATH',
+      'The whole path of the request is not known: the app is mounted into a mounted app, or the path was rewritten ' +
+        'on the way. Let the policy ask for request.originalUrl or request.route.',
     );
   },
 

@@ -1,7 +1,14 @@
 import type { Context } from 'koa';
+import { errors } from './errors.js';
 
 /** Parameters by name. A name that is absent is `nil` in a policy, not an error. */
 export type Lookup<Value = string> = Readonly<Record<string, Value | null>>;
+
+/** A route that a request matches. */
+export interface RouteMatch {
+  readonly route: string | RegExp;
+  readonly params: Readonly<Record<string, string>>;
+}
 
 const INSPECT = Symbol.for('nodejs.util.inspect.custom');
 
@@ -20,12 +27,12 @@ const INSPECT = Symbol.for('nodejs.util.inspect.custom');
  */
 export class HttpRequest {
   readonly #ctx: Context;
-  readonly #params: Record<string, string> | undefined;
+  readonly #match: RouteMatch | undefined;
 
-  /** @param params the parameters of the route, where the router has yet to set them */
-  constructor(ctx: Context, params?: Record<string, string>) {
+  /** @param match the route and its parameters, where the router has yet to set them */
+  constructor(ctx: Context, match?: RouteMatch) {
     this.#ctx = ctx;
-    this.#params = params;
+    this.#match = match;
   }
 
   /** String. The HTTP method in capitals: `"GET"`, `"POST"`; a `HEAD` request is `"HEAD"`. */
@@ -34,11 +41,21 @@ export class HttpRequest {
   }
 
   /**
-   * String. The path without the query: `"/expenses/1"`. In an app mounted into another with koa-mount it is the whole
-   * path, not the rest behind the mount point, so that a rule for `"/"` does not open `"/admin"`.
+   * String. The path without the query: `"/expenses/1"`. In an app that is mounted into another with koa-mount it is the
+   * whole path, not the rest behind the mount point, so that a rule for `"/"` does not open `"/admin"`. Where it cannot be
+   * told, as in an app that is mounted twice, the policy fails with `ERR_KOA_OSO_UNKNOWN_PATH`.
    */
   get path(): string {
-    return fullPath(this.#ctx);
+    return wholePath(this.#ctx);
+  }
+
+  /**
+   * String or `nil`. The pattern of the route that was matched: `"/expenses/:id"`. Unlike the path, it is the same
+   * however the client writes upper case and trailing slashes, of which routers make nothing.
+   */
+  get route(): string | null {
+    const route: unknown = this.#match?.route ?? this.#ctx._matchedRoute;
+    return route === undefined ? null : String(route);
   }
 
   /** String. Path and query: `"/expenses?page=2"`. */
@@ -64,7 +81,7 @@ export class HttpRequest {
   /** Dictionary of String: the parameters of the matched route, `{id: "1"}`; absent names are `nil`. */
   get params(): Lookup {
     const { params } = this.#ctx as { params?: Record<string, string> };
-    return lookup(this.#params ?? params ?? {});
+    return lookup(this.#match?.params ?? params ?? {});
   }
 
   /** Dictionary of String by lower-case name (List of String for `set-cookie`); absent names are `nil`. */
@@ -124,23 +141,26 @@ export class HttpRequest {
 
   /** How it is printed, by Oso's traces among others: without query, headers and addresses. */
   [INSPECT](): string {
-    return `Request { ${this.method} ${this.path} }`;
+    return `Request { ${this.method} ${this.#ctx.path} }`;
   }
 }
 
-/** The path from the root, also inside apps that koa-mount has taken a prefix off for. */
-function fullPath(ctx: Context): string {
+/** The path from the root, also inside an app that koa-mount has taken a prefix off for. */
+function wholePath(ctx: Context): string {
   const { path, mountPath } = ctx as Context & { mountPath?: string };
   const original = pathOf(ctx.originalUrl);
   // koa-mount leaves mountPath behind when it is done; the path is then whole again.
   if (mountPath === undefined || path === original) return path;
-  const mounted = mountPath.replace(/\/$/, '') + (path === '/' ? '' : path);
-  return original.endsWith(mounted) ? original : mounted;
+  const prefix = mountPath.replace(/\/$/, '');
+  const isMountedOnce =
+    path === '/' ? original === prefix || original === `${prefix}/` : original === prefix + path;
+  if (!isMountedOnce) throw errors.unknownPath();
+  return original;
 }
 
-function pathOf(url: string): string {
-  const query = url.indexOf('?');
-  return query === -1 ? url : url.slice(0, query);
+/** The path of a request target, which may have come with scheme and host. */
+function pathOf(target: string): string {
+  return target.replace(/^[a-z][a-z\d+.-]*:\/\/[^/?#]*/i, '').replace(/[?#].*$/s, '');
 }
 
 /** Prints the names only: Oso prints what it is handed, and the values of headers are secrets. */

@@ -6,7 +6,7 @@ import { type PolicyEngine, prepare } from './policy-engine.js';
 import { denyByDefault, RequestOso } from './request-oso.js';
 import { RequestOutcome } from './request-outcome.js';
 import { requireAuthorization } from './require-authorization.js';
-import { isAnsweredWithError, refuse } from './response.js';
+import { cutOff, discardBody, discardResponse, isAnsweredWithError, refuse } from './response.js';
 import { type AppWithRouters, performRouteAuthorization } from './route-authorization.js';
 import { check, type RouteCheck, requestOso, validate } from './route-check.js';
 import type { DefaultAction, DefaultActor } from './types.js';
@@ -71,12 +71,14 @@ export class KoaOso<Actor = DefaultActor, Action = DefaultAction> {
   constructor(options: KoaOsoOptions<Actor, Action> = {}) {
     this.#settings = {
       oso: undefined,
-      getActor: options.getActor ?? (ctx => ctx.state.user),
-      unauthorizedAction: options.unauthorizedAction ?? denyByDefault,
+      getActor: ctx => ctx.state.user,
+      unauthorizedAction: denyByDefault,
       checkRead: options.checkRead ?? false,
       readAction: options.readAction ?? 'read',
     };
-    if (options.oso) this.setOso(options.oso);
+    if (options.getActor !== undefined) this.setGetActor(options.getActor);
+    if (options.unauthorizedAction !== undefined) this.setUnauthorizedAction(options.unauthorizedAction);
+    if (options.oso !== undefined) this.setOso(options.oso);
     if (options.app) this.initApp(options.app);
   }
 
@@ -94,7 +96,7 @@ export class KoaOso<Actor = DefaultActor, Action = DefaultAction> {
 
   /** Sets how the actor of a request is found; sync or async, asked once a request. */
   setGetActor(getActor: GetActor<Actor>): this {
-    this.#settings.getActor = getActor;
+    this.#settings.getActor = functionGiven('getActor', getActor);
     return this;
   }
 
@@ -105,7 +107,7 @@ export class KoaOso<Actor = DefaultActor, Action = DefaultAction> {
    * koaOso.setUnauthorizedAction((ctx, denial) => ctx.throw(denial.actor ? 403 : 401));
    */
   setUnauthorizedAction(unauthorizedAction: UnauthorizedAction<Actor, Action>): this {
-    this.#settings.unauthorizedAction = unauthorizedAction;
+    this.#settings.unauthorizedAction = functionGiven('unauthorizedAction', unauthorizedAction);
     return this;
   }
 
@@ -124,21 +126,27 @@ export class KoaOso<Actor = DefaultActor, Action = DefaultAction> {
   middleware(): Middleware {
     return async (ctx, next) => {
       const outer = ctx.oso as RequestOso | undefined;
-      if (outer?.isOf(this.#settings)) return next();
+      if (outer?.by(this.#settings)) return next();
 
       this.#apps.add(ctx.app);
-      const outcome = new RequestOutcome();
+      const outcome = new RequestOutcome(() => discardBody(ctx));
       const oso = new RequestOso(ctx, this.#settings, outcome, outer);
       ctx.oso = oso;
       ctx.state.oso = oso.state;
       try {
         await next();
-      } finally {
         if (!outcome.isSettled) await outcome.settle();
+      } catch (error) {
+        if (outcome.refusal !== undefined) discardResponse(ctx, error);
+        throw error;
+      } finally {
+        outcome.close(late => cutOff(ctx, late));
         if (outer !== undefined) ctx.oso = outer;
       }
       const { refusal } = outcome;
-      if (refusal !== undefined && !isAnsweredWithError(ctx)) refuse(ctx, refusal);
+      if (refusal === undefined || (outcome.isRefusalSeen && isAnsweredWithError(ctx))) return;
+      outer?.outcome.refuse(refusal);
+      refuse(ctx, refusal);
     };
   }
 
@@ -194,9 +202,14 @@ export class KoaOso<Actor = DefaultActor, Action = DefaultAction> {
    */
   get current(): RequestOso<Actor, Action> {
     for (const app of this.#apps) {
-      const oso = app.currentContext?.oso as RequestOso | undefined;
-      if (oso?.isOf(this.#settings)) return oso as RequestOso<Actor, Action>;
+      const oso = (app.currentContext?.oso as RequestOso | undefined)?.by(this.#settings);
+      if (oso !== undefined) return oso as unknown as RequestOso<Actor, Action>;
     }
     throw errors.noCurrentRequest();
   }
+}
+
+function functionGiven<Given>(name: string, given: Given): Given {
+  if (typeof given === 'function') return given;
+  throw errors.invalidArgument(`What was given as ${name} is no function of ctx.`);
 }

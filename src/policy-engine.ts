@@ -27,8 +27,8 @@ const prepared = new WeakSet<PolicyEngine>();
  * @throws {KoaOsoError} `ERR_KOA_OSO_INVALID_ARGUMENT` where it is no Oso, or has another class as `Request`
  */
 export function prepare(oso: PolicyEngine): void {
+  if (typeof oso?.getHost !== 'function') throw errors.invalidArgument('What was given as oso is no Oso.');
   if (prepared.has(oso)) return;
-  if (typeof oso.getHost !== 'function') throw errors.invalidArgument('What was given as oso is no Oso.');
   const existing = oso.getHost().getType('Request');
   if (existing === undefined) oso.registerClass(HttpRequest, { name: 'Request' });
   else if (existing.cls !== HttpRequest) throw errors.requestClassTaken();

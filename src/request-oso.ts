@@ -1,15 +1,19 @@
 import type { Context } from 'koa';
+import type { Class } from 'oso';
 import type { AuthorizationState, Decision, DecisionKind, Denial } from './authorization-state.js';
-import { errors, isClientError, KoaOsoError } from './errors.js';
+import { answerWith, errors, isClientError } from './errors.js';
 import { HttpRequest } from './http-request.js';
 import type { Settings } from './koa-oso.js';
 import { engineError, type PolicyEngine } from './policy-engine.js';
 import type { RequestOutcome } from './request-outcome.js';
 import type { DefaultAction, DefaultActor } from './types.js';
 
-/** Who asks, and what for. What is left out (or `undefined`) is the default. */
+/** Who asks, and what for. What is left out is the default. */
 export interface DecisionOptions<Actor = DefaultActor, Action = DefaultAction> {
-  /** Default: what `getActor` gives for the request. `null` is the anonymous visitor, `nil` in the policy. */
+  /**
+   * Default: what `getActor` gives for the request. `null` is the anonymous visitor, `nil` in the policy; `undefined` is
+   * an error, lest a look-up that found nothing be decided for somebody else.
+   */
   actor?: Actor | null;
   /** Default: the request's method, `"GET"`. */
   action?: Action;
@@ -32,7 +36,7 @@ export interface WildcardOption {
 }
 
 /** A class that is registered with Oso. */
-export type ResourceClass<Resource = unknown> = new (...args: never[]) => Resource;
+export type ResourceClass<Resource = unknown> = abstract new (...args: never[]) => Resource;
 
 interface Verb {
   /** The rule of the policy that it asks. */
@@ -73,6 +77,7 @@ export class RequestOso<Actor = DefaultActor, Action = DefaultAction> {
   readonly #ctx: Context;
   readonly #settings: Settings;
   readonly #state: MutableState;
+  readonly #outer: RequestOso | undefined;
   #request: HttpRequest | undefined;
   #actor: Promise<Actor | null> | undefined;
 
@@ -89,6 +94,7 @@ export class RequestOso<Actor = DefaultActor, Action = DefaultAction> {
     this.#ctx = ctx;
     this.#settings = settings;
     this.outcome = outcome;
+    this.#outer = outer;
     this.#state = outer === undefined ? { authorized: false, skipped: false, decisions: [] } : outer.#state;
   }
 
@@ -110,8 +116,7 @@ export class RequestOso<Actor = DefaultActor, Action = DefaultAction> {
    *   the client, as `ctx.throw(401)`, passes unchanged
    */
   get currentActor(): Promise<Actor | null> {
-    this.#actor ??= this.#getActor();
-    return this.#actor;
+    return this.outcome.watch('currentActor', this.#currentActor);
   }
 
   /**
@@ -175,7 +180,7 @@ export class RequestOso<Actor = DefaultActor, Action = DefaultAction> {
    * ctx.body = { ...expense, mayApprove: await ctx.oso.isAllowed(expense, { action: 'approve' }) };
    */
   isAllowed(resource: unknown, options: DecisionOptions<Actor, Action> = {}): Promise<boolean> {
-    return this.outcome.watch(this.#isAllowed(resource, options));
+    return this.outcome.watch('isAllowed(…)', this.#isAllowed(resource, options));
   }
 
   /**
@@ -189,7 +194,8 @@ export class RequestOso<Actor = DefaultActor, Action = DefaultAction> {
     options: ActorOption<Actor> & WildcardOption = {},
   ): Promise<Set<Action | '*'>> {
     const { allowWildcard = false } = options;
-    return this.outcome.await(
+    return this.outcome.watch(
+      'authorizedActions(…)',
       this.#collect('authorizedActions', resource, options, (oso, actor, _, asked) =>
         oso.authorizedActions(actor, asked, { allowWildcard }),
       ),
@@ -207,7 +213,8 @@ export class RequestOso<Actor = DefaultActor, Action = DefaultAction> {
     options: DecisionOptions<Actor, Action> & WildcardOption = {},
   ): Promise<Set<string>> {
     const { allowWildcard = false } = options;
-    return this.outcome.await(
+    return this.outcome.watch(
+      'authorizedFields(…)',
       this.#collect('authorizedFields', resource, options, (oso, actor, action, asked) =>
         oso.authorizedFields(actor, action, asked, { allowWildcard }),
       ),
@@ -225,9 +232,12 @@ export class RequestOso<Actor = DefaultActor, Action = DefaultAction> {
     resourceClass: ResourceClass,
     options: DecisionOptions<Actor, Action> = {},
   ): Promise<Query> {
-    return this.outcome.enforce(
-      this.#authorizeList('authorizedQuery', resourceClass, options, (oso, actor, action) =>
-        oso.authorizedQuery(actor, action, resourceClass),
+    return this.outcome.expectRead(
+      'authorizedQuery(…)',
+      this.outcome.enforce(
+        this.#authorizeList('authorizedQuery', resourceClass, options, (oso, actor, action) =>
+          oso.authorizedQuery(actor, action, resourceClass as Class),
+        ),
       ),
     ) as Promise<Query>;
   }
@@ -244,9 +254,12 @@ export class RequestOso<Actor = DefaultActor, Action = DefaultAction> {
     resourceClass: ResourceClass<Resource>,
     options: DecisionOptions<Actor, Action> = {},
   ): Promise<Resource[]> {
-    return this.outcome.enforce(
-      this.#authorizeList('authorizedResources', resourceClass, options, (oso, actor, action) =>
-        oso.authorizedResources(actor, action, resourceClass),
+    return this.outcome.expectRead(
+      'authorizedResources(…)',
+      this.outcome.enforce(
+        this.#authorizeList('authorizedResources', resourceClass, options, (oso, actor, action) =>
+          oso.authorizedResources(actor, action, resourceClass as Class),
+        ),
       ),
     ) as Promise<Resource[]>;
   }
@@ -261,9 +274,9 @@ export class RequestOso<Actor = DefaultActor, Action = DefaultAction> {
     this.#state.skipReason = reason;
   }
 
-  /** @internal Whether these are the settings that the request is decided by. */
-  isOf(settings: Settings): boolean {
-    return this.#settings === settings;
+  /** @internal The RequestOso by these settings: this one, or one around it. */
+  by(settings: Settings): RequestOso | undefined {
+    return this.#settings === settings ? (this as unknown as RequestOso) : this.#outer?.by(settings);
   }
 
   async #authorize(
@@ -312,7 +325,7 @@ export class RequestOso<Actor = DefaultActor, Action = DefaultAction> {
   ): Promise<{ answer: Answer; decision: Decision }> {
     const { rule, hasAction, collects } = VERBS[kind];
     const asked = this.#resourceOf(resource);
-    const actor = options.actor === undefined ? await this.currentActor : actorOf(options.actor);
+    const actor = 'actor' in options ? actorOf(options.actor) : await this.#currentActor;
     const action = hasAction ? (options.action ?? this.#ctx.method) : undefined;
     const { oso } = this.#settings;
     if (oso === undefined) throw errors.noOso();
@@ -344,12 +357,17 @@ export class RequestOso<Actor = DefaultActor, Action = DefaultAction> {
     return resource;
   }
 
+  get #currentActor(): Promise<Actor | null> {
+    this.#actor ??= this.#getActor();
+    return this.#actor;
+  }
+
   async #getActor(): Promise<Actor | null> {
     try {
       // What is absent is nobody; Oso takes undefined for some other thing than nil.
       return ((await this.#settings.getActor(this.#ctx)) ?? null) as Actor | null;
     } catch (error) {
-      throw isClientError(error) || error instanceof KoaOsoError ? error : errors.getActorFailed(error);
+      throw answerWith(isClientError(error) ? error : errors.getActorFailed(error));
     }
   }
 
@@ -361,12 +379,14 @@ export class RequestOso<Actor = DefaultActor, Action = DefaultAction> {
     const status = hides ? 404 : 403;
     const denial = { ...decision, allowed: false, status } as Denial<never, never>;
     await this.#settings.unauthorizedAction(this.#ctx, denial);
+    // It returned, perhaps after a redirect, which must not be followed.
+    this.#ctx.remove('Location');
     return denyByDefault(this.#ctx, denial);
   }
 
-  async #mayRead({ actor, action, resource }: Decision): Promise<boolean> {
+  async #mayRead({ kind, actor, action, resource }: Decision): Promise<boolean> {
     const { readAction } = this.#settings;
-    if (action === readAction) return false;
+    if (kind === 'authorize' && action === readAction) return false;
     return this.#isAllowed(resource, { actor, action: readAction } as DecisionOptions<Actor, Action>);
   }
 }
@@ -379,11 +399,17 @@ export function denyByDefault(ctx: Context, denial: Pick<Denial, 'status'>): nev
   return ctx.throw(denial.status, { code });
 }
 
-export function isPromise(value: unknown): value is PromiseLike<unknown> {
+function isPromise(value: unknown): value is PromiseLike<unknown> {
   return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';
 }
 
-function actorOf<Actor>(actor: Actor | null): Actor | null {
+function actorOf<Actor>(actor: Actor | null | undefined): Actor | null {
+  if (actor === undefined) {
+    throw errors.invalidArgument(
+      'The actor is undefined: a look-up that found nothing? Leave the option out for the actor of the request, or ' +
+        'pass null for nobody.',
+    );
+  }
   if (isPromise(actor)) throw errors.invalidArgument('The actor is a promise. Await it before authorizing.');
   return actor;
 }

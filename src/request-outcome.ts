@@ -1,17 +1,22 @@
 import { answerWith, errors } from './errors.js';
 import { WatchedPromise } from './watched-promise.js';
 
-const ignore = () => {};
-
 /**
  * How the checks of one request force it to end, whatever its handler makes of them: which are still running, which
  * was refused, which answer nobody looked at.
  */
 export class RequestOutcome {
   #running = 0;
-  #unread = 0;
-  #refused: Error | undefined;
-  #whenSettled: (() => void) | undefined;
+  #waiting: (() => void)[] = [];
+  #refusal: Error | undefined;
+  readonly #refused: WatchedPromise<unknown>[] = [];
+  readonly #answers: { verb: string; answer: WatchedPromise<unknown> }[] = [];
+  #onRefusal: (refusal: Error) => void;
+
+  /** @param onRefusal hears of each check that is refused, at once */
+  constructor(onRefusal: (refusal: Error) => void) {
+    this.#onRefusal = onRefusal;
+  }
 
   /** Whether all checks are through. */
   get isSettled(): boolean {
@@ -22,54 +27,71 @@ export class RequestOutcome {
   async settle(): Promise<void> {
     while (this.#running > 0) {
       await new Promise<void>(resolve => {
-        this.#whenSettled = resolve;
+        this.#waiting.push(resolve);
       });
     }
   }
 
   /** The error that the request has to end with, once it is settled. */
   get refusal(): Error | undefined {
-    return this.#refused ?? (this.#unread > 0 ? errors.notAwaited() : undefined);
+    if (this.#refusal !== undefined) return this.#refusal;
+    const unread = this.#answers.find(({ answer }) => !answer.isRead);
+    return unread && errors.notAwaited(unread.verb);
+  }
+
+  /** Whether the application has seen every refusal, and so may have answered it in its own way. */
+  get isRefusalSeen(): boolean {
+    return this.#refusal !== undefined && this.#refused.every(check => check.isRead);
+  }
+
+  /** Makes the request end with an error, also where somebody on the way back swallows it. */
+  refuse(refusal: Error): void {
+    this.#refusal ??= refusal;
+    this.#onRefusal(refusal);
+  }
+
+  /**
+   * Says that the response is on its way.
+   *
+   * @param onLateRefusal hears of the checks that are refused from now on
+   */
+  close(onLateRefusal: (refusal: Error) => void): void {
+    this.#onRefusal = onLateRefusal;
   }
 
   /** Makes a check that fails end the request, also where the handler forgot it or swallows the error. */
-  enforce<Result>(check: Promise<Result>): Promise<Result> {
-    this.#running++;
-    const enforced = check.then(
-      result => {
-        this.#finish();
-        return result;
-      },
-      error => {
-        const answer = answerWith(error);
-        this.#refused ??= answer;
-        this.#finish();
-        throw answer;
-      },
-    );
-    // Nobody may be awaiting it, and a rejection that nobody handles would end the process.
-    enforced.catch(ignore);
+  enforce<Result>(check: Promise<Result>): WatchedPromise<Result> {
+    const guarded = check.catch((error: unknown) => {
+      const answer = answerWith(error);
+      this.#refused.push(enforced);
+      this.refuse(answer);
+      throw answer;
+    });
+    const enforced = this.#await(guarded);
     return enforced;
   }
 
-  /** Makes the response wait for an answer that has no consequences by itself. */
-  await<Result>(answer: Promise<Result>): Promise<Result> {
-    this.#running++;
-    const finish = () => this.#finish();
-    answer.then(finish, finish);
+  /** Makes an answer that nobody looks at end the request: its promise was taken for it, and is always true. */
+  expectRead<Result>(verb: string, answer: WatchedPromise<Result>): WatchedPromise<Result> {
+    this.#answers.push({ verb, answer });
     return answer;
   }
 
-  /** The same for an answer that is dangerous to take for true without looking at it. */
-  watch(answer: Promise<boolean>): Promise<boolean> {
-    this.#unread++;
-    return new WatchedPromise(this.await(answer), () => {
-      this.#unread--;
-    });
+  /** The same for an answer that refuses nothing by itself. */
+  watch<Result>(verb: string, answer: Promise<Result>): WatchedPromise<Result> {
+    return this.expectRead(verb, this.#await(answer));
   }
 
-  #finish(): void {
-    this.#running--;
-    if (this.#running === 0) this.#whenSettled?.();
+  /** Makes the response wait. */
+  #await<Result>(check: Promise<Result>): WatchedPromise<Result> {
+    this.#running++;
+    check.then(this.#finish, this.#finish);
+    return new WatchedPromise(check);
   }
+
+  readonly #finish = () => {
+    this.#running--;
+    if (this.#running > 0) return;
+    for (const resume of this.#waiting.splice(0)) resume();
+  };
 }

@@ -1,6 +1,6 @@
 import type { Context, Middleware } from 'koa';
 import { errors } from './errors.js';
-import { refuse } from './response.js';
+import { isErrorOrNothing, refuse } from './response.js';
 import { requestOso } from './route-check.js';
 
 /** See {@link KoaOso.requireAuthorization}. */
@@ -10,7 +10,9 @@ export function requireAuthorization(): Middleware {
     await next();
     if (!outcome.isSettled) await outcome.settle();
     if (state.authorized || state.skipped || outcome.refusal !== undefined || needsNone(ctx)) return;
-    refuse(ctx, errors.authorizationMissing(ctx.method, ctx._matchedRoute));
+    const refusal = errors.authorizationMissing(ctx.method, ctx._matchedRoute);
+    outcome.refuse(refusal);
+    refuse(ctx, refusal);
   };
 }
 
@@ -19,7 +21,7 @@ export function requireAuthorization(): Middleware {
  * are: errors, 404 for an unknown path among them, and the OPTIONS that a router or CORS answers by itself.
  */
 function needsNone(ctx: Context): boolean {
-  if (ctx.respond === false) return false;
-  if (ctx.status >= 400) return true;
-  return ctx.method === 'OPTIONS' && ctx._matchedRoute === undefined && !ctx.body;
+  if (isErrorOrNothing(ctx)) return true;
+  const isAutomatic = ctx._matchedRoute === undefined && ctx.respond !== false && !ctx.body;
+  return ctx.method === 'OPTIONS' && isAutomatic;
 }

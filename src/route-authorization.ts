@@ -1,6 +1,6 @@
 import type { Context, Middleware } from 'koa';
 import { errors } from './errors.js';
-import { HttpRequest } from './http-request.js';
+import { HttpRequest, type RouteMatch } from './http-request.js';
 import { requestOso } from './route-check.js';
 
 /** What is used of a router of `@koa/router`, which `router.routes()` carries as its property `router`. */
@@ -11,6 +11,8 @@ interface Router {
 }
 
 interface Layer {
+  path: string | RegExp;
+  methods: string[];
   captures(path: string): string[];
   params(path: string, captures: string[], params: Record<string, string>): Record<string, string>;
 }
@@ -24,26 +26,31 @@ export interface AppWithRouters {
 export function performRouteAuthorization(app?: AppWithRouters): Middleware {
   return async (ctx, next) => {
     const oso = requestOso(ctx);
-    const params = matchedParams(app ?? ctx.app, ctx);
-    if (params !== undefined) {
-      await oso.authorize(new HttpRequest(ctx, params));
-    }
-    refuseOtherRoutes(ctx, params === undefined ? undefined : routedPath(ctx));
+    const matches = routesMatchedBy(ctx, app ?? ctx.app);
+    for (const match of matches) await oso.authorize(new HttpRequest(ctx, match));
+    refuseOtherRoutes(ctx, matches.length > 0 ? routing(ctx) : undefined);
     return next();
   };
 }
 
-/** The parameters of the routes that the request will match; `undefined` where it matches none. */
-function matchedParams(app: AppWithRouters, ctx: Context): Record<string, string> | undefined {
-  let params: Record<string, string> | undefined;
+/**
+ * Every route that the request matches. Usually it is one; where there are more, the first may answer, or hand on to
+ * the next, each with parameters of its own. So the policy has to allow them all.
+ */
+function routesMatchedBy(ctx: Context, app: AppWithRouters): RouteMatch[] {
+  const matches: RouteMatch[] = [];
+  let params: Record<string, string> = {};
   for (const router of routersOf(app)) {
     const path = router.opts.routerPath || routedPath(ctx);
     const { route, pathAndMethod } = router.match(path, ctx.method);
     if (!route || !router.matchHost(ctx.host)) continue;
-    params ??= {};
-    for (const layer of pathAndMethod) params = layer.params(path, layer.captures(path), params);
+    for (const layer of pathAndMethod) {
+      // A copy: the routers of @koa/router 13 write to what they are handed.
+      params = layer.params(path, layer.captures(path), { ...params });
+      if (layer.methods.length > 0) matches.push({ route: layer.path, params });
+    }
   }
-  return params;
+  return matches;
 }
 
 function routersOf(app: AppWithRouters): Router[] {
@@ -57,26 +64,31 @@ function routedPath(ctx: Context): string {
   return ctx.newRouterPath || ctx.path;
 }
 
-const authorizedPaths = new WeakMap<Context, Set<string>>();
+/** What routers go by. */
+function routing(ctx: Context): string {
+  return `${ctx.method} ${routedPath(ctx)}`;
+}
+
+const authorizedRoutings = new WeakMap<Context, Set<string>>();
 
 /**
  * Refuses a route that is matched without having been authorized: by a router that was not found (behind a `compose` of
- * one's own, in a mounted app), or after the path was rewritten. Routers note the route that they matched on the
+ * one's own, in a mounted app), or after path or method were rewritten. Routers note the route that they matched on the
  * context before they run its handlers, and the note is where they are stopped.
  */
-function refuseOtherRoutes(ctx: Context, path: string | undefined): void {
-  const paths = authorizedPaths.get(ctx) ?? new Set();
-  if (path !== undefined) paths.add(path);
-  if (authorizedPaths.has(ctx)) return;
+function refuseOtherRoutes(ctx: Context, authorized: string | undefined): void {
+  const routings = authorizedRoutings.get(ctx) ?? new Set();
+  if (authorized !== undefined) routings.add(authorized);
+  if (authorizedRoutings.has(ctx)) return;
 
-  authorizedPaths.set(ctx, paths);
-  let matchedRoute: unknown;
+  authorizedRoutings.set(ctx, routings);
+  let matchedRoute: unknown = ctx._matchedRoute;
   Object.defineProperty(ctx, '_matchedRoute', {
     configurable: true,
     enumerable: true,
     get: () => matchedRoute,
     set(route: unknown) {
-      if (!paths.has(routedPath(ctx))) throw errors.routeNotAuthorized(ctx.method, route);
+      if (!routings.has(routing(ctx))) throw errors.routeNotAuthorized(ctx.method, route);
       matchedRoute = route;
     },
   });

@@ -1,6 +1,6 @@
 import type { Context } from 'koa';
 import { answerWith, errors, isClientError, KoaOsoError } from './errors.js';
-import type { RequestOso } from './request-oso.js';
+import type { AuthorizeOptions, RequestOso } from './request-oso.js';
 import type { DefaultAction, DefaultActor } from './types.js';
 
 /** A function of the request, sync or async. */
@@ -28,7 +28,7 @@ export function requestOso(ctx: Context): RequestOso<unknown, unknown> {
   return oso;
 }
 
-/** Refuses `resource: undefined`: it would mean the request, and most likely is an import that has not happened yet. */
+/** Refuses what is given as undefined, and most likely is an import that has not happened yet: it would mean the default. */
 export function validate(options: RouteCheck<unknown, unknown, unknown>): void {
   if ('resource' in options && options.resource === undefined) {
     throw errors.invalidArgument(
@@ -51,11 +51,12 @@ export function loadedResources(ctx: Context): readonly unknown[] {
  */
 export async function check(ctx: Context, options: RouteCheck<unknown, unknown, unknown>): Promise<void> {
   const oso = requestOso(ctx);
-  const { action, checkRead } = options;
   try {
     const resource = await load(ctx, options);
-    const actor = isFunction(options.actor) ? await getActor(ctx, options.actor) : options.actor;
-    await oso.authorize(resource, { actor, action, checkRead });
+    await oso.authorize(
+      resource,
+      isFunction(options.actor) ? await withActor(ctx, options, options.actor) : options,
+    );
     if (isFunction(options.resource)) loaded.set(ctx, [...loadedResources(ctx), resource]);
   } catch (error) {
     throw answerWith(error);
@@ -68,8 +69,13 @@ async function load(ctx: Context, options: RouteCheck<unknown, unknown, unknown>
   return resource ?? ctx.throw(404, { code: 'ERR_KOA_OSO_NOT_FOUND' });
 }
 
-async function getActor(ctx: Context, actor: OfContext<unknown>): Promise<unknown> {
-  return (await userFunction(ctx, actor, errors.getActorFailed)) ?? null;
+async function withActor(
+  ctx: Context,
+  options: AuthorizeOptions<unknown, unknown>,
+  getActor: OfContext<unknown>,
+) {
+  const actor = (await userFunction(ctx, getActor, errors.getActorFailed)) ?? null;
+  return { ...options, actor };
 }
 
 /** Calls a function of the application. What it threw for the client to see stays; all else becomes 500. */

@@ -1,17 +1,20 @@
-/** A promise that tells when somebody first looks at it, so that an answer that nobody awaited can be noticed. */
+/** A promise that knows whether anybody has looked at it, so that one that was not awaited can be noticed. */
 export class WatchedPromise<Result> extends Promise<Result> {
   // What then() and catch() make is an ordinary promise.
   static override get [Symbol.species]() {
     return Promise;
   }
 
-  #onRead: (() => void) | undefined;
+  #isRead = false;
 
-  constructor(source: PromiseLike<Result>, onRead: () => void) {
+  constructor(source: PromiseLike<Result>) {
     super((resolve, reject) => void source.then(resolve, reject));
     // Unread, it must not end the process where it rejects.
     super.then(undefined, () => {});
-    this.#onRead = onRead;
+  }
+
+  get isRead(): boolean {
+    return this.#isRead;
   }
 
   // biome-ignore lint/suspicious/noThenProperty: this is a promise
@@ -19,8 +22,7 @@ export class WatchedPromise<Result> extends Promise<Result> {
     onFulfilled?: ((value: Result) => Value | PromiseLike<Value>) | null,
     onRejected?: ((reason: unknown) => Reason | PromiseLike<Reason>) | null,
   ): Promise<Value | Reason> {
-    this.#onRead?.();
-    this.#onRead = undefined;
+    this.#isRead = true;
     return super.then(onFulfilled, onRejected);
   }
 }

@@ -1,10 +1,12 @@
 // One describe for each thing that can go wrong, and what the client gets then.
+import { once } from 'node:events';
 import { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { inspect } from 'node:util';
 import { expect } from 'chai';
 import mount from 'koa-mount';
-import { codeOf, Expense, messageOfCause, PASSWORD_HASH, setUp, User } from '../support/app.js';
+import request from 'supertest';
+import { codeOf, Expense, messageOfCause, PASSWORD_HASH, POLICY, setUp, User } from '../support/app.js';
 import { type Context, Koa, type Middleware, type Router } from '../support/koa.js';
 
 const rent = new Expense('1', 'ann', 1000);
@@ -356,6 +358,141 @@ describe('failing closed', () => {
     });
   });
 
+  describe('the answer of another question not awaited', () => {
+    const questions: [string, (ctx: Context) => unknown][] = [
+      ['authorizedQuery', ctx => ctx.oso.authorizedQuery(Expense)],
+      ['authorizedResources', ctx => ctx.oso.authorizedResources(Expense)],
+      ['authorizedActions', ctx => ctx.oso.authorizedActions(rent)],
+      ['authorizedFields', ctx => ctx.oso.authorizedFields(rent)],
+      ['currentActor', ctx => ctx.oso.currentActor],
+    ];
+    for (const [verb, ask] of questions) {
+      it(`refuses the response: ${verb}`, async () => {
+        const { send, oso, errors } = await appWith(
+          ctx => {
+            if (ask(ctx)) ctx.body = rent;
+          },
+          { required: false, policy: `${POLICY} allow_field(_: User, "GET", _: Expense, "amount");` },
+        );
+        oso.setDataFilteringAdapter({ buildQuery: () => ({}), executeQuery: async () => [] });
+        await send('/', 'ann').expect(500, 'Internal Server Error');
+        expect(codeOf(errors)).to.equal('ERR_KOA_OSO_NOT_AWAITED');
+        expect(errors[0]?.message).to.contain(`await ctx.oso.${verb}`);
+      });
+    }
+  });
+
+  describe('an error response beside a check that nobody looked at', () => {
+    it('gives way to the denial, and its body with it', async () => {
+      const { send } = await appWith(ctx => {
+        ctx.oso.authorize(rent, { action: 'read' });
+        ctx.status = 409;
+        ctx.body = { conflict: rent };
+      });
+      await send('/', 'bob').expect(403, 'Forbidden');
+      await send('/', 'ann').expect(409);
+    });
+
+    it('is cut off where it is streamed already', async () => {
+      const { send, errors } = await appWith(ctx => {
+        ctx.oso.authorize(rent, { action: 'read' });
+        ctx.respond = false;
+        ctx.status = 400;
+        ctx.res.write('the beginning');
+      });
+      const failure = await send('/', 'bob').catch(error => error);
+      expect(failure).to.have.property('code', 'ECONNRESET');
+      expect(codeOf(errors)).to.equal('ERR_KOA_OSO_FORBIDDEN');
+    });
+  });
+
+  describe('an error handler that swallows the refusal', () => {
+    const handlers: [string, (ctx: Context) => unknown][] = [
+      [
+        'forgotten',
+        ctx => {
+          ctx.body = rent;
+        },
+      ],
+      [
+        'denied, not awaited',
+        ctx => {
+          ctx.oso.authorize(rent, { action: 'read' });
+          ctx.body = rent;
+        },
+      ],
+      [
+        'denied, after the body was set',
+        async ctx => {
+          ctx.body = rent;
+          await ctx.oso.authorize(rent, { action: 'read' });
+        },
+      ],
+    ];
+    for (const [name, handler] of handlers) {
+      for (const place of ['around koaOso.middleware()', 'inside of it', 'inside, that sets the status']) {
+        it(`sends no body (${name}; ${place})`, async () => {
+          const swallow: Middleware = async (ctx, next) => {
+            try {
+              await next();
+            } catch (error) {
+              if (place.endsWith('status')) ctx.status = (error as { status: number }).status;
+            }
+          };
+          const { koaOso } = await setUp();
+          const app = new Koa();
+          app.silent = true;
+          const actor: Middleware = (ctx, next) => {
+            ctx.state.user = new User('bob');
+            return next();
+          };
+          if (place.startsWith('around')) app.use(swallow);
+          app.use(actor).use(koaOso.middleware());
+          if (place.startsWith('inside')) app.use(swallow);
+          app.use(koaOso.requireAuthorization()).use(async ctx => void (await handler(ctx)));
+          const { status, text } = await request(app.callback()).get('/');
+          expect(status).to.be.oneOf([403, 500]);
+          expect(text).not.to.contain('ann');
+        });
+      }
+    }
+  });
+
+  describe('a check that is refused when the response is out', () => {
+    it('is told to the error event, and cuts a response that is still being sent', async () => {
+      const { send, errors, app } = await appWith(
+        ctx => {
+          sleep(20)
+            .then(() => ctx.oso.authorize(rent, { action: 'read' }))
+            .catch(() => {});
+          ctx.body = 'stream' in ctx.query ? Readable.from(endless()) : 'out';
+        },
+        { required: false },
+      );
+      await send('/', 'bob').expect(200, 'out');
+      await once(app, 'error');
+      const failure = await send('/?stream', 'bob').catch(error => error);
+      expect(failure).to.have.property('code', 'ECONNRESET');
+      expect(errors.map(error => (error as { code?: string }).code)).to.include('ERR_KOA_OSO_FORBIDDEN');
+    });
+
+    async function* endless() {
+      for (;;) {
+        yield 'more';
+        await sleep(2);
+      }
+    }
+  });
+
+  describe('a response that was written past Koa, without a status', () => {
+    it('is cut off where it was not authorized, though Koa takes it for a 404', async () => {
+      const { send, errors } = await appWith(ctx => void ctx.res.write('secret'));
+      const failure = await send('/', 'ann').catch(error => error);
+      expect(failure).to.have.property('code', 'ECONNRESET');
+      expect(codeOf(errors)).to.equal('ERR_KOA_OSO_AUTHORIZATION_MISSING');
+    });
+  });
+
   describe('a check used where the middleware was not installed', () => {
     it('is 500, and an error that says app.use(koaOso.middleware())', async () => {
       const { koaOso } = await setUp();
@@ -401,6 +538,7 @@ describe('failing closed', () => {
           ].join('\n');
           expect(visible).to.contain('ERR_KOA_OSO_POLICY_FAILED').and.not.to.contain(PASSWORD_HASH);
           expect(visible).not.to.contain('ann');
+          expect(inspect(error, { customInspect: false, showHidden: true })).not.to.contain(PASSWORD_HASH);
           expect((error.cause as Error).message).to.contain(PASSWORD_HASH);
         }
       } finally {

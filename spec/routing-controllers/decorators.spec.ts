@@ -15,6 +15,7 @@ import {
   getMetadataArgsStorage,
   JsonController,
   KoaDriver,
+  MetadataArgsStorage,
   Param,
   Post,
   UploadedFile,
@@ -239,6 +240,50 @@ describe('@Authorize', () => {
     });
   });
 
+  it('is refused on a static method, which is no route', () => {
+    expect(() => {
+      class Static {
+        @Authorize()
+        static method() {}
+
+        other() {}
+      }
+      return Static;
+    }).to.throw(KoaOsoError, 'Static.method is static');
+  });
+
+  it('survives another storage of decorators in the place of the first', async () => {
+    const holder = globalThis as { routingControllersMetadataArgsStorage?: MetadataArgsStorage };
+    const first = getMetadataArgsStorage();
+    holder.routingControllersMetadataArgsStorage = new MetadataArgsStorage();
+    try {
+      @JsonController('/anew')
+      class AnewController {
+        @Get('/:id')
+        @Authorize({ resource: find, action: 'read' })
+        show() {
+          return { ran: true };
+        }
+      }
+      const { send } = await serve([AnewController]);
+      await send('/anew/1', 'bob').expect(403);
+      await send('/anew/1', 'ann').expect(200, { ran: true });
+    } finally {
+      holder.routingControllersMetadataArgsStorage = first;
+    }
+  });
+
+  it('leaves actions alone that are properties', async () => {
+    @JsonController('/property')
+    class PropertyController {
+      @Get('/')
+      action = () => ({ property: true });
+    }
+    const { app } = await setUp();
+    useKoaServer(app, { controllers: [PropertyController] });
+    await request(app.callback()).get('/property').expect(200, { property: true });
+  });
+
   describe('and inheritance', () => {
     @Authorize({ resource: find, action: 'read' })
     abstract class BaseController {
@@ -300,6 +345,18 @@ describe('@Authorize', () => {
       const { send } = await serve([StrictController]);
       await send('/strict/1', 'ann').expect(403);
       await send('/strict/1/open', 'ann').expect(403);
+    });
+
+    it('does not skip a method that overrides one that is skipped', async () => {
+      @JsonController('/overriding')
+      class OverridingController extends BaseController {
+        override open() {
+          return { open: false };
+        }
+      }
+      const { send } = await serve([OverridingController]);
+      await send('/overriding/2/open', 'ann').expect(200);
+      await send('/overriding/1/open', 'bob').expect(403);
     });
 
     it('lets the derived class lift what the base class demands as a whole, and no method', async () => {

@@ -1,3 +1,4 @@
+// biome-ignore-all lint/complexity/noBannedTypes: classes, of whatever constructor
 import { errors } from '../errors.js';
 import type { RouteCheck } from '../route-check.js';
 
@@ -7,14 +8,14 @@ export type Declaration =
   | { readonly skip: string | undefined };
 
 // Of a class as a whole under undefined; of its methods under their names.
-const declarations = new WeakMap<object, Map<string | undefined, Declaration[]>>();
+const declarations = new WeakMap<Function, Map<string | undefined, Declaration[]>>();
 
 /**
  * Notes what a decorator said.
  *
  * @throws {KoaOsoError} `ERR_KOA_OSO_CONFLICTING_DECORATORS` where the target is to be authorized and skipped
  */
-export function declare(controller: object, method: string | undefined, declaration: Declaration): void {
+export function declare(controller: Function, method: string | undefined, declaration: Declaration): void {
   const ofClass = declarations.get(controller) ?? new Map<string | undefined, Declaration[]>();
   const existing = ofClass.get(method) ?? [];
   if (existing.some(other => 'skip' in other !== 'skip' in declaration)) {
@@ -27,16 +28,21 @@ export function declare(controller: object, method: string | undefined, declarat
 
 /**
  * What holds for a method of a controller: all that was said of its classes and of the method itself, the base class
- * first. A skip on a method lifts what was said up to there; a skip on a class lifts what was said of its base classes
- * as a whole.
+ * first. A skip on a method lifts what was said up to there, and is not inherited by a method that overrides it; a skip on
+ * a class lifts what was said of its base classes as a whole.
  */
-export function declarationsOf(controller: object, method: string): Declaration[] {
+export function declarationsOf(controller: Function, method: string): Declaration[] {
   let holding: { declaration: Declaration; ofMethod: boolean }[] = [];
-  for (const ofClass of lineage(controller).map(each => declarations.get(each))) {
+  const classes = lineage(controller);
+  for (const [index, each] of classes.entries()) {
+    const isOverridden = classes.slice(index + 1).some(derived => Object.hasOwn(derived.prototype, method));
     for (const target of [undefined, method]) {
       const ofMethod = target !== undefined;
-      for (const declaration of ofClass?.get(target) ?? []) {
-        if ('skip' in declaration) holding = ofMethod ? [] : holding.filter(other => other.ofMethod);
+      for (const declaration of declarations.get(each)?.get(target) ?? []) {
+        if ('skip' in declaration) {
+          if (ofMethod && isOverridden) continue;
+          holding = ofMethod ? [] : holding.filter(other => other.ofMethod);
+        }
         holding.push({ declaration, ofMethod });
       }
     }
@@ -45,14 +51,18 @@ export function declarationsOf(controller: object, method: string): Declaration[
 }
 
 /** A class and its base classes, the most basic one first. */
-export function lineage(controller: object): object[] {
-  const classes: object[] = [];
-  for (let each = controller; typeof each === 'function'; each = Object.getPrototypeOf(each))
+export function lineage(controller: Function): Function[] {
+  const classes: Function[] = [];
+  for (
+    let each = controller;
+    each !== Function.prototype && each !== null;
+    each = Object.getPrototypeOf(each)
+  ) {
     classes.unshift(each);
+  }
   return classes;
 }
 
-export function nameOf(controller: object, method: string | undefined): string {
-  const { name } = controller as { name: string };
-  return method === undefined ? name : `${name}.${method}`;
+export function nameOf(controller: Function, method: string | undefined): string {
+  return method === undefined ? controller.name : `${controller.name}.${String(method)}`;
 }

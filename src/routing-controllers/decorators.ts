@@ -56,7 +56,9 @@ export function SkipAuthorization(reason?: string): ControllerDecorator {
 
 function decorator(declaration: Parameters<typeof declare>[2]): ControllerDecorator {
   return (target: object, method?: string) => {
-    declare(method === undefined ? target : target.constructor, method, declaration);
+    if (typeof target !== 'function') declare(target.constructor, method, declaration);
+    else if (method === undefined) declare(target, undefined, declaration);
+    else throw errors.invalidArgument(`${nameOf(target, method)} is static, and no method of a controller.`);
   };
 }
 

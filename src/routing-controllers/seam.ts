@@ -1,3 +1,4 @@
+import { STATUS_CODES } from 'node:http';
 import type { Context, Middleware, Next } from 'koa';
 import {
   type ActionMetadata,
@@ -28,8 +29,10 @@ const checks = new WeakMap<object, Check>();
  * only the form of its error bodies would differ.
  */
 export function install(): void {
-  addChecks(getMetadataArgsStorage());
-  keepInheritedParameters(getMetadataArgsStorage());
+  // That of all its instances: one that takes the place of the first must not lose the checks.
+  const storage: MetadataArgsStorage = Object.getPrototypeOf(getMetadataArgsStorage());
+  addChecks(storage);
+  keepInheritedParameters(storage);
   answerFromChecks();
   answerAsHttp();
 }
@@ -44,7 +47,8 @@ function addChecks(storage: MetadataArgsStorage): void {
   };
 }
 
-function checkMiddleware(controller: object, method: string): Middleware | undefined {
+// biome-ignore lint/complexity/noBannedTypes: a class, of whatever constructor
+function checkMiddleware(controller: Function, method: string): Middleware | undefined {
   const declarations = declarationsOf(controller, method);
   if (declarations.length === 0) return undefined;
   const checkAll: Check = async ctx => {
@@ -70,10 +74,8 @@ function keepInheritedParameters(storage: MetadataArgsStorage): void {
   storage.filterParamsWithTargetAndMethod = function (target, method) {
     const own = filterParams.call(this, target, method);
     if (own.length > 0 || Object.hasOwn(target.prototype, method)) return own;
-    const declaring = lineage(target).findLast(each =>
-      Object.hasOwn((each as typeof target).prototype, method),
-    );
-    const inherited = filterParams.call(this, declaring as typeof target, method);
+    const declaring = lineage(target).findLast(each => Object.hasOwn(each.prototype, method));
+    const inherited = declaring ? filterParams.call(this, declaring, method) : own;
     return inherited.some(each => each.transform && ownParameters.has(each.transform)) ? inherited : own;
   };
 }
@@ -122,11 +124,15 @@ function answerAsHttp(): void {
 }
 
 function asHttpError(error: Error): HttpError {
-  const { status = 500 } = error as Partial<ClientError>;
-  const httpError = isClientError(error)
-    ? new HttpError(status, error.message)
-    : new HttpError(status, 'Internal Server Error');
-  httpError.name = isClientError(error) ? error.name : 'InternalServerError';
+  const status = Number((error as Partial<ClientError>).status) || 500;
+  const httpError = new HttpError(status);
+  if (isClientError(error)) {
+    httpError.name = error.name;
+    httpError.message = error.message;
+  } else {
+    httpError.message = STATUS_CODES[status] ?? 'Error';
+    httpError.name = httpError.message.replaceAll(' ', '').replace(/(Error)?$/, 'Error');
+  }
   if (error.stack !== undefined) httpError.stack = error.stack;
   return httpError;
 }
