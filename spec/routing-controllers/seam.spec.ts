@@ -1,8 +1,10 @@
 import 'reflect-metadata';
+import { createRequire } from 'node:module';
 import { expect } from 'chai';
 import createError from 'http-errors';
 import type { UnauthorizedAction } from 'koa-oso';
 import { Authorize } from 'koa-oso/routing-controllers';
+import * as routingControllers from 'routing-controllers';
 import {
   Controller,
   Ctx,
@@ -203,6 +205,22 @@ describe('errors of koa-oso in routing-controllers', () => {
   it('that a loader made for the client pass', async () => {
     const { get } = await serve(production);
     await get('/failing/loader').expect(410, { name: 'GoneError', message: 'Moved on' });
+  });
+
+  it('come from checks that hold in a second copy of routing-controllers as well, answered by Koa', async () => {
+    const require = createRequire(import.meta.url);
+    const loaded = Object.keys(require.cache).filter(file => file.includes('/routing-controllers/'));
+    const first = loaded.map(file => [file, require.cache[file]] as const);
+    for (const file of loaded) delete require.cache[file];
+    const second: typeof routingControllers = require('routing-controllers');
+    for (const [file, module] of first) require.cache[file] = module;
+    expect(second.KoaDriver).not.to.equal(routingControllers.KoaDriver);
+
+    const { app } = await setUp();
+    second.useKoaServer(app, { controllers: [DenyingJsonController], ...production });
+    const agent = request(app.callback());
+    await agent.get('/json/decorator/1').set('x-user', 'bob').expect(403, 'Forbidden');
+    await agent.get('/json/decorator/1').set('x-user', 'ann').expect(200, { read: true });
   });
 
   it("leave other errors to routing-controllers' rules", async () => {
