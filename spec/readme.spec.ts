@@ -219,7 +219,7 @@ describe('README', () => {
       await koaOso.current.authorize('page', { action: 'none' }).catch(() => {});
       ctx.throw(418, JSON.stringify(await ctx.oso.currentActor));
     });
-    await send('/x?token=ann-token').expect(418, '{"name":"ann"}');
+    await send('/x').set('Cookie', 'token=ann-token').expect(418, '{"name":"ann"}');
     await send('/x', 'ann').expect(418, 'null');
   });
 

@@ -16,6 +16,7 @@ import {
   JsonController,
   KoaDriver,
   MetadataArgsStorage,
+  Middleware,
   Param,
   Post,
   UploadedFile,
@@ -137,9 +138,18 @@ describe('@Authorize', () => {
     await send('/api/expenses/1', 'ann').expect(200);
 
     const { koaOso } = await setUp();
-    const app: Koa = createKoaServer({ controllers: [ExpensesController], defaultErrorHandler: false });
+    @Middleware({ type: 'before' })
+    class OsoMiddleware {
+      use = koaOso.middleware();
+    }
+    const app: Koa = createKoaServer({
+      controllers: [ExpensesController],
+      middlewares: [OsoMiddleware],
+      defaultErrorHandler: false,
+    });
+    // It would be in the apps of the other specs too.
+    getMetadataArgsStorage().middlewares = [];
     app.silent = true;
-    app.middleware.unshift(koaOso.middleware());
     koaOso.setGetActor(ctx => new User(ctx.get('x-user')));
     await request(app.callback()).get('/expenses/1').set('x-user', 'bob').expect(403, 'Forbidden');
     await request(app.callback()).get('/expenses/1').set('x-user', 'ann').expect(200);
