@@ -110,6 +110,17 @@ describe('RequestOso', () => {
       await send('/').expect(503);
     });
 
+    it('takes an action that is not there for a mistake', async () => {
+      const { router, send, errors } = await setUp({ policy: 'allow(_, "GET", _);' });
+      router.get('/:action', ctx =>
+        ctx.oso.authorize(rent, { action: ctx.params.action === 'null' ? null : undefined }),
+      );
+      for (const action of ['null', 'undefined']) {
+        await send(`/${action}`, 'ann').expect(500, 'Internal Server Error');
+        expect(errors.at(-1)?.message).to.contain(`The action is ${action}`);
+      }
+    });
+
     it('takes anything but true for no', async () => {
       const { router, send, oso } = await setUp();
       oso.isAllowed = async () => 'yes' as unknown as boolean;
@@ -363,6 +374,26 @@ describe('RequestOso', () => {
   });
 
   describe('state', () => {
+    it('stops growing when the answer stands, for connections that stay open', async () => {
+      const { app, router, send } = await setUp();
+      let decisions: readonly unknown[] = [];
+      router.get('/', async ctx => {
+        await ctx.oso.authorize(rent, { action: 'read' });
+        ctx.respond = false;
+        ctx.res.writeHead(200);
+        ({ decisions } = ctx.state.oso);
+        setTimeout(async () => {
+          for (let event = 0; event < 5; event++) {
+            ctx.res.write(String(await ctx.oso.isAllowed(rent, { action: 'read' })));
+          }
+          ctx.res.end();
+        }, 5);
+      });
+      await send('/', 'ann').expect(200).buffer(true);
+      expect(decisions).to.have.length(1);
+      expect(app.listenerCount('error')).to.equal(1);
+    });
+
     it('keeps every decision in order, each with its kind, duration and answer', async () => {
       const { app, router, send } = await setUp({ checkRead: true });
       let state: unknown;

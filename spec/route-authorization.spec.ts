@@ -167,6 +167,15 @@ describe('performRouteAuthorization', () => {
       });
     });
 
+    it('also where a route that it had seen matches the same path', async () => {
+      await expectRefused(({ app, router, handler }) => {
+        router.get('/:page', ctx => {
+          ctx.body = 'page';
+        });
+        app.use(compose([new Router().get('/open', handler).routes()]));
+      });
+    });
+
     it('of a mounted app', async () => {
       await expectRefused(({ app, handler }) => {
         app.use(mount('/admin', new Koa().use(new Router().get('/open', handler).routes())));

@@ -137,14 +137,19 @@ export class KoaOso<Actor = DefaultActor, Action = DefaultAction> {
         await next();
         if (!outcome.isSettled) await outcome.settle();
       } catch (error) {
-        if (outcome.refusal !== undefined) discardResponse(ctx, error);
+        // The error is the answer. What the handler had answered goes, be it that a check was refused or still may be.
+        if (outcome.refusal !== undefined || !outcome.isSettled) discardResponse(ctx, error);
+        outcome.close();
         throw error;
       } finally {
-        outcome.close(late => cutOff(ctx, late));
         if (outer !== undefined) ctx.oso = outer;
       }
       const { refusal } = outcome;
-      if (refusal === undefined || (outcome.isRefusalSeen && isAnsweredWithError(ctx))) return;
+      if (refusal === undefined || (outcome.isEveryRefusalSeen && isAnsweredWithError(ctx))) {
+        outcome.close(late => cutOff(ctx, late));
+        return;
+      }
+      outcome.close();
       outer?.outcome.refuse(refusal);
       refuse(ctx, refusal);
     };

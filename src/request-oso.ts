@@ -15,7 +15,7 @@ export interface DecisionOptions<Actor = DefaultActor, Action = DefaultAction> {
    * an error, lest a look-up that found nothing be decided for somebody else.
    */
   actor?: Actor | null;
-  /** Default: the request's method, `"GET"`. */
+  /** Default: the request's method, `"GET"`. `undefined` is an error, as it is for the actor. */
   action?: Action;
 }
 
@@ -326,7 +326,7 @@ export class RequestOso<Actor = DefaultActor, Action = DefaultAction> {
     const { rule, hasAction, collects } = VERBS[kind];
     const asked = this.#resourceOf(resource);
     const actor = 'actor' in options ? actorOf(options.actor) : await this.#currentActor;
-    const action = hasAction ? (options.action ?? this.#ctx.method) : undefined;
+    const action = hasAction ? this.#actionOf(options) : undefined;
     const { oso } = this.#settings;
     if (oso === undefined) throw errors.noOso();
 
@@ -340,8 +340,16 @@ export class RequestOso<Actor = DefaultActor, Action = DefaultAction> {
     const duration = performance.now() - start;
     const allowed = collects || answer === true;
     const decision = { kind, actor, action, resource: asked, field: options.field, allowed, duration };
-    this.#state.decisions.push(decision);
+    if (!this.outcome.isClosed) this.#state.decisions.push(decision);
     return { answer, decision };
+  }
+
+  #actionOf(options: DecisionOptions<Actor, Action>): unknown {
+    if (!('action' in options)) return this.#ctx.method;
+    if (options.action !== undefined && options.action !== null) return options.action;
+    throw errors.invalidArgument(
+      `The action is ${options.action}: a name that is not there? Leave the option out for the method of the request.`,
+    );
   }
 
   #resourceOf(resource: unknown): unknown {

@@ -1,6 +1,8 @@
 import { answerWith, errors } from './errors.js';
 import { WatchedPromise } from './watched-promise.js';
 
+const ignore = () => {};
+
 /**
  * How the checks of one request force it to end, whatever its handler makes of them: which are still running, which
  * was refused, which answer nobody looked at.
@@ -12,8 +14,9 @@ export class RequestOutcome {
   readonly #refused: WatchedPromise<unknown>[] = [];
   readonly #answers: { verb: string; answer: WatchedPromise<unknown> }[] = [];
   #onRefusal: (refusal: Error) => void;
+  #isClosed = false;
 
-  /** @param onRefusal hears of each check that is refused, at once */
+  /** @param onRefusal hears of the first check that is refused, at once */
   constructor(onRefusal: (refusal: Error) => void) {
     this.#onRefusal = onRefusal;
   }
@@ -39,24 +42,31 @@ export class RequestOutcome {
     return unread && errors.notAwaited(unread.verb);
   }
 
-  /** Whether the application has seen every refusal, and so may have answered it in its own way. */
-  get isRefusalSeen(): boolean {
-    return this.#refusal !== undefined && this.#refused.every(check => check.isRead);
+  /** Whether the application has looked at every check that was refused, and so may have answered in its own way. */
+  get isEveryRefusalSeen(): boolean {
+    return this.#refused.every(check => check.isRead);
   }
 
   /** Makes the request end with an error, also where somebody on the way back swallows it. */
   refuse(refusal: Error): void {
+    const isFirst = this.#refusal === undefined;
     this.#refusal ??= refusal;
-    this.#onRefusal(refusal);
+    if (isFirst || this.#isClosed) this.#onRefusal(refusal);
   }
 
   /**
-   * Says that the response is on its way.
+   * Says that the answer stands.
    *
    * @param onLateRefusal hears of the checks that are refused from now on
    */
-  close(onLateRefusal: (refusal: Error) => void): void {
+  close(onLateRefusal: (refusal: Error) => void = ignore): void {
+    this.#isClosed = true;
     this.#onRefusal = onLateRefusal;
+  }
+
+  /** Whether the answer stands, so that nothing needs to be remembered any more: a connection may stay open for days. */
+  get isClosed(): boolean {
+    return this.#isClosed;
   }
 
   /** Makes a check that fails end the request, also where the handler forgot it or swallows the error. */
@@ -73,7 +83,7 @@ export class RequestOutcome {
 
   /** Makes an answer that nobody looks at end the request: its promise was taken for it, and is always true. */
   expectRead<Result>(verb: string, answer: WatchedPromise<Result>): WatchedPromise<Result> {
-    this.#answers.push({ verb, answer });
+    if (!this.#isClosed) this.#answers.push({ verb, answer });
     return answer;
   }
 

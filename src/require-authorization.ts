@@ -1,13 +1,18 @@
 import type { Context, Middleware } from 'koa';
 import { errors } from './errors.js';
-import { isErrorOrNothing, refuse } from './response.js';
+import { discardResponse, isErrorOrNothing, isOnItsWay, refuse } from './response.js';
 import { requestOso } from './route-check.js';
 
 /** See {@link KoaOso.requireAuthorization}. */
 export function requireAuthorization(): Middleware {
   return async (ctx, next) => {
     const { outcome, state } = requestOso(ctx);
-    await next();
+    try {
+      await next();
+    } catch (error) {
+      if (!state.authorized && !state.skipped) discardResponse(ctx, error);
+      throw error;
+    }
     if (!outcome.isSettled) await outcome.settle();
     if (state.authorized || state.skipped || outcome.refusal !== undefined || needsNone(ctx)) return;
     const refusal = errors.authorizationMissing(ctx.method, ctx._matchedRoute);
@@ -22,6 +27,6 @@ export function requireAuthorization(): Middleware {
  */
 function needsNone(ctx: Context): boolean {
   if (isErrorOrNothing(ctx)) return true;
-  const isAutomatic = ctx._matchedRoute === undefined && ctx.respond !== false && !ctx.body;
+  const isAutomatic = ctx._matchedRoute === undefined && !isOnItsWay(ctx) && !ctx.body;
   return ctx.method === 'OPTIONS' && isAutomatic;
 }

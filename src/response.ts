@@ -1,3 +1,4 @@
+import { constants, type Http2Stream } from 'node:http2';
 import type { Context } from 'koa';
 
 /** Whether somebody set a status, as opposed to Koa's 404 for no answer at all. */
@@ -7,7 +8,7 @@ function isAnswered(ctx: Context): boolean {
 }
 
 /** Whether the response is out of Koa's hands: begun, or left to the handler. */
-function isOnItsWay(ctx: Context): boolean {
+export function isOnItsWay(ctx: Context): boolean {
   return ctx.headerSent || ctx.respond === false;
 }
 
@@ -27,7 +28,7 @@ export function isErrorOrNothing(ctx: Context): boolean {
  */
 export function refuse(ctx: Context, error: Error): never {
   // With ctx.respond = false a handler may still write to the response: destroyed, it ignores that.
-  if (isOnItsWay(ctx)) ctx.res.destroy();
+  if (isOnItsWay(ctx)) cut(ctx);
   else discardResponse(ctx, error);
   throw error;
 }
@@ -50,6 +51,15 @@ export function discardBody(ctx: Context): void {
 
 /** Refuses a request whose response is out: all that is left is to tell, and to cut what has not arrived. */
 export function cutOff(ctx: Context, error: Error): void {
-  if (!ctx.res.writableFinished) ctx.res.destroy();
+  if (!ctx.res.writableFinished) cut(ctx);
   ctx.app.emit('error', error, ctx);
+}
+
+/** Ends the connection so that the client sees that it was cut: a stream of HTTP/2 that is just destroyed ends well. */
+function cut({ req, res }: Context): void {
+  const { stream } = res as { stream?: Http2Stream };
+  if (stream !== undefined) stream.close(constants.NGHTTP2_INTERNAL_ERROR);
+  // Where a connection is upgraded, the response has no socket, and the handler writes to that of the request.
+  else if (!res.socket) req.socket.destroy();
+  res.destroy();
 }

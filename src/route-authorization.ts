@@ -26,19 +26,24 @@ export interface AppWithRouters {
 export function performRouteAuthorization(app?: AppWithRouters): Middleware {
   return async (ctx, next) => {
     const oso = requestOso(ctx);
-    const matches = routesMatchedBy(ctx, app ?? ctx.app);
-    for (const match of matches) await oso.authorize(new HttpRequest(ctx, match));
-    refuseOtherRoutes(ctx, matches.length > 0 ? routing(ctx) : undefined);
+    const layers = layersMatchedBy(ctx, app ?? ctx.app);
+    for (const match of routesOf(layers)) await oso.authorize(new HttpRequest(ctx, match));
+    refuseOtherRoutes(
+      ctx,
+      layers.map(({ layer }) => layer.path),
+    );
     return next();
   };
 }
 
-/**
- * Every route that the request matches. Usually it is one; where there are more, the first may answer, or hand on to
- * the next, each with parameters of its own. So the policy has to allow them all.
- */
-function routesMatchedBy(ctx: Context, app: AppWithRouters): RouteMatch[] {
-  const matches: RouteMatch[] = [];
+interface MatchedLayer {
+  layer: Layer;
+  params: Record<string, string>;
+}
+
+/** What the routers will run for the request, each layer with the parameters that it will see. */
+function layersMatchedBy(ctx: Context, app: AppWithRouters): MatchedLayer[] {
+  const layers: MatchedLayer[] = [];
   let params: Record<string, string> = {};
   for (const router of routersOf(app)) {
     const path = router.opts.routerPath || routedPath(ctx);
@@ -47,10 +52,19 @@ function routesMatchedBy(ctx: Context, app: AppWithRouters): RouteMatch[] {
     for (const layer of pathAndMethod) {
       // A copy: the routers of @koa/router 13 write to what they are handed.
       params = layer.params(path, layer.captures(path), { ...params });
-      if (layer.methods.length > 0) matches.push({ route: layer.path, params });
+      layers.push({ layer, params });
     }
   }
-  return matches;
+  return layers;
+}
+
+/**
+ * Every route that the request matches. Usually it is one; where there are more, the first may answer, or hand on to
+ * the next, each with parameters of its own. So the policy has to allow them all.
+ */
+function routesOf(layers: MatchedLayer[]): RouteMatch[] {
+  const routes = layers.filter(({ layer }) => layer.methods.length > 0);
+  return routes.map(({ layer, params }) => ({ route: layer.path, params }));
 }
 
 function routersOf(app: AppWithRouters): Router[] {
@@ -69,26 +83,27 @@ function routing(ctx: Context): string {
   return `${ctx.method} ${routedPath(ctx)}`;
 }
 
-const authorizedRoutings = new WeakMap<Context, Set<string>>();
+const authorizedRoutes = new WeakMap<Context, Map<string, Set<unknown>>>();
 
 /**
  * Refuses a route that is matched without having been authorized: by a router that was not found (behind a `compose` of
  * one's own, in a mounted app), or after path or method were rewritten. Routers note the route that they matched on the
  * context before they run its handlers, and the note is where they are stopped.
  */
-function refuseOtherRoutes(ctx: Context, authorized: string | undefined): void {
-  const routings = authorizedRoutings.get(ctx) ?? new Set();
-  if (authorized !== undefined) routings.add(authorized);
-  if (authorizedRoutings.has(ctx)) return;
+function refuseOtherRoutes(ctx: Context, routes: unknown[]): void {
+  const known = authorizedRoutes.get(ctx);
+  const authorized = known ?? new Map<string, Set<unknown>>();
+  authorized.set(routing(ctx), new Set([...(authorized.get(routing(ctx)) ?? []), ...routes]));
+  if (known !== undefined) return;
 
-  authorizedRoutings.set(ctx, routings);
+  authorizedRoutes.set(ctx, authorized);
   let matchedRoute: unknown = ctx._matchedRoute;
   Object.defineProperty(ctx, '_matchedRoute', {
     configurable: true,
     enumerable: true,
     get: () => matchedRoute,
     set(route: unknown) {
-      if (!routings.has(routing(ctx))) throw errors.routeNotAuthorized(ctx.method, route);
+      if (!authorized.get(routing(ctx))?.has(route)) throw errors.routeNotAuthorized(ctx.method, route);
       matchedRoute = route;
     },
   });

@@ -1,3 +1,7 @@
+function rethrowUnless(isKnown: boolean, error: unknown): void {
+  if (!isKnown) throw error;
+}
+
 /** A promise that knows whether anybody has looked at it, so that one that was not awaited can be noticed. */
 export class WatchedPromise<Result> extends Promise<Result> {
   // What then() and catch() make is an ordinary promise.
@@ -23,6 +27,10 @@ export class WatchedPromise<Result> extends Promise<Result> {
     onRejected?: ((reason: unknown) => Reason | PromiseLike<Reason>) | null,
   ): Promise<Value | Reason> {
     this.#isRead = true;
-    return super.then(onFulfilled, onRejected);
+    const next = super.then(onFulfilled, onRejected);
+    // A chain that nobody handles would end the process by an error that the request answers anyway. Others it may.
+    if (!onRejected)
+      super.then(undefined, error => void next.catch(other => rethrowUnless(other === error, other)));
+    return next;
   }
 }

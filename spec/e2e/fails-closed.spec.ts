@@ -1,5 +1,8 @@
 // One describe for each thing that can go wrong, and what the client gets then.
 import { once } from 'node:events';
+import http from 'node:http';
+import http2 from 'node:http2';
+import { type AddressInfo, connect } from 'node:net';
 import { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { inspect } from 'node:util';
@@ -267,6 +270,48 @@ describe('failing closed', () => {
       expect(errors).to.have.length(1);
     });
 
+    it('cuts a stream of HTTP/2 so that the client sees it', async () => {
+      const { app, router, errors } = await appWith(ctx => {
+        ctx.res.writeHead(200);
+        ctx.res.write('the beginning');
+      });
+      const server = http2.createServer(app.use(router.routes()).callback()).listen(0);
+      await once(server, 'listening');
+      const client = http2.connect(`http://localhost:${(server.address() as AddressInfo).port}`);
+      try {
+        const stream = client.request({ ':path': '/' }).resume();
+        const [error] = await once(stream, 'close').then(
+          () => [undefined],
+          failure => [failure],
+        );
+        expect(error).to.have.property('code', 'ERR_HTTP2_STREAM_ERROR');
+        expect(codeOf(errors)).to.equal('ERR_KOA_OSO_AUTHORIZATION_MISSING');
+      } finally {
+        client.close();
+        server.close();
+      }
+    });
+
+    it('cuts an upgraded connection, whose response has no socket', async () => {
+      const { app, router, errors } = await appWith(ctx => {
+        ctx.respond = false;
+        setTimeout(() => ctx.req.socket.write('secret'), 5);
+      });
+      const handle = app.use(router.routes()).callback();
+      const server = http.createServer().on('upgrade', req => void handle(req, new http.ServerResponse(req)));
+      await once(server.listen(0), 'listening');
+      try {
+        const socket = connect((server.address() as AddressInfo).port);
+        socket.write('GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n');
+        expect(await socket.toArray().catch(error => error.code)).to.satisfy(
+          (received: unknown) => received === 'ECONNRESET' || String(received) === '',
+        );
+        expect(codeOf(errors)).to.equal('ERR_KOA_OSO_AUTHORIZATION_MISSING');
+      } finally {
+        server.close();
+      }
+    });
+
     it('cuts the connection where a check that was not awaited is denied', async () => {
       const errors = await expectCut(ctx => {
         ctx.oso.authorize(rent, { action: 'read' });
@@ -309,6 +354,27 @@ describe('failing closed', () => {
       const { headers } = await send('/', 'bob').expect(403, 'Forbidden');
       expect(headers).not.to.have.property('x-secret');
       await send('/', 'ann').expect(200);
+    });
+
+    it('does not end the process where the promise goes on with then, and nobody returns it', async () => {
+      const unhandled: unknown[] = [];
+      const note = (reason: unknown) => unhandled.push(reason);
+      process.on('unhandledRejection', note);
+      try {
+        const { send } = await appWith(ctx => {
+          ctx.oso.authorize(rent, { action: 'read' }).then(() => {
+            ctx.body = rent;
+            if ('own' in ctx.query) throw new Error('of its own');
+          });
+        });
+        await send('/', 'bob').expect(403, 'Forbidden');
+        expect(unhandled).to.deep.equal([]);
+        await send('/?own', 'ann').expect(200);
+        // Mocha hands it on, so that it comes more than once.
+        expect([...new Set(unhandled.map(String))]).to.deep.equal(['Error: of its own']);
+      } finally {
+        process.off('unhandledRejection', note);
+      }
     });
 
     it('wins also where there is no body', async () => {
@@ -428,6 +494,21 @@ describe('failing closed', () => {
           await ctx.oso.authorize(rent, { action: 'read' });
         },
       ],
+      [
+        'forgotten, and then thrown',
+        ctx => {
+          ctx.body = rent;
+          throw new Error('no connection');
+        },
+      ],
+      [
+        'denied, not awaited, and then thrown',
+        ctx => {
+          ctx.oso.authorize(rent, { action: 'read' });
+          ctx.body = rent;
+          throw new Error('no connection');
+        },
+      ],
     ];
     for (const [name, handler] of handlers) {
       for (const place of ['around koaOso.middleware()', 'inside of it', 'inside, that sets the status']) {
@@ -458,6 +539,39 @@ describe('failing closed', () => {
     }
   });
 
+  describe('an error page of the application', () => {
+    it('is left alone, also where a second check is denied after it was made', async () => {
+      const { send } = await appWith(
+        async ctx => {
+          try {
+            await Promise.all([
+              ctx.oso.authorize(rent, { action: 'read' }),
+              ctx.oso.authorize(rent, { action: 'update' }),
+            ]);
+          } catch {
+            ctx.status = 403;
+            ctx.body = 'no';
+          }
+        },
+        {
+          unauthorizedAction: async (_ctx, { action }) => {
+            if (action === 'update') await sleep(5);
+          },
+        },
+      );
+      await send('/', 'bob').expect(403, 'no');
+    });
+
+    it('is left alone beside a question that became needless', async () => {
+      const { send } = await appWith(ctx => {
+        void ctx.oso.isAllowed(rent, { action: 'read' });
+        ctx.status = 410;
+        ctx.body = 'gone';
+      });
+      await send('/', 'ann').expect(410, 'gone');
+    });
+  });
+
   describe('a check that is refused when the response is out', () => {
     it('is told to the error event, and cuts a response that is still being sent', async () => {
       const { send, errors, app } = await appWith(
@@ -476,6 +590,39 @@ describe('failing closed', () => {
       expect(errors.map(error => (error as { code?: string }).code)).to.include('ERR_KOA_OSO_FORBIDDEN');
     });
 
+    it('leaves the answer to an error alone, and is told once', async () => {
+      const { app, koaOso } = await setUp();
+      const outer = new Koa();
+      const told: Error[] = [];
+      outer.on('error', error => told.push(error));
+      outer.use(async (ctx, next) => {
+        try {
+          await next();
+        } catch (error) {
+          await sleep(20);
+          ctx.status = (error as { status: number }).status;
+          ctx.body = 'an error page';
+          if ('tell' in ctx.query) throw error;
+        }
+      });
+      for (const middleware of app.middleware) outer.use(middleware);
+      outer.use(koaOso.requireAuthorization()).use(async ctx => {
+        if ('throw' in ctx.query) {
+          ctx.oso.authorize(rent, { action: 'read' });
+          ctx.throw(409, 'Paid already');
+        }
+        const later = sleep(5).then(() => ctx.oso.authorize(rent, { action: 'update' }));
+        await Promise.all([ctx.oso.authorize(rent, { action: 'read' }), later]);
+      });
+      const agent = request(outer.callback());
+      await agent.get('/').set('x-user', 'bob').expect(403, 'an error page');
+      await agent.get('/?throw').set('x-user', 'bob').expect(409, 'an error page');
+      expect(told).to.deep.equal([]);
+      await agent.get('/?tell').set('x-user', 'bob').expect(403, 'Forbidden');
+      await sleep(20);
+      expect(told).to.have.length(1);
+    });
+
     async function* endless() {
       for (;;) {
         yield 'more';
@@ -487,9 +634,12 @@ describe('failing closed', () => {
   describe('a response that was written past Koa, without a status', () => {
     it('is cut off where it was not authorized, though Koa takes it for a 404', async () => {
       const { send, errors } = await appWith(ctx => void ctx.res.write('secret'));
-      const failure = await send('/', 'ann').catch(error => error);
-      expect(failure).to.have.property('code', 'ECONNRESET');
-      expect(codeOf(errors)).to.equal('ERR_KOA_OSO_AUTHORIZATION_MISSING');
+      for (const method of ['get', 'options'] as const) {
+        const failure = await send('/', 'ann', method).catch(error => error);
+        expect(failure).to.have.property('code', 'ECONNRESET');
+      }
+      for (const error of errors) expect(error).to.have.property('code', 'ERR_KOA_OSO_AUTHORIZATION_MISSING');
+      expect(errors).to.have.length(2);
     });
   });
 
