@@ -79,7 +79,7 @@ export class RequestOso<Actor = DefaultActor, Action = DefaultAction> {
   readonly #state: MutableState;
   readonly #outer: RequestOso | undefined;
   #request: HttpRequest | undefined;
-  #actor: Promise<Actor | null> | undefined;
+  #actor: Actor | null | Promise<Actor | null> | undefined;
 
   /** @internal How the checks of this request force it to end. */
   readonly outcome: RequestOutcome;
@@ -116,7 +116,7 @@ export class RequestOso<Actor = DefaultActor, Action = DefaultAction> {
    *   the client, as `ctx.throw(401)`, passes unchanged
    */
   get currentActor(): Promise<Actor | null> {
-    return this.outcome.watch('currentActor', this.#currentActor);
+    return this.outcome.watch('currentActor', this.#awaitActor());
   }
 
   /**
@@ -279,53 +279,59 @@ export class RequestOso<Actor = DefaultActor, Action = DefaultAction> {
     return this.#settings === settings ? (this as unknown as RequestOso) : this.#outer?.by(settings);
   }
 
-  async #authorize(
+  #authorize(
     kind: DecisionKind,
     resource: unknown,
     options: AuthorizeOptions<Actor, Action> & { field?: string },
     ask: Ask<boolean>,
   ): Promise<void> {
-    const { decision } = await this.#ask(kind, resource, options, ask);
-    if (!decision.allowed) await this.#deny(decision, options.checkRead ?? this.#settings.checkRead);
-    this.#state.authorized = true;
+    return this.#ask(kind, resource, options, ask, (_answer, decision) => {
+      if (!decision.allowed) return this.#deny(decision, options.checkRead ?? this.#settings.checkRead);
+      this.#state.authorized = true;
+    });
   }
 
-  async #isAllowed(resource: unknown, options: DecisionOptions<Actor, Action>): Promise<boolean> {
-    const { decision } = await this.#ask('isAllowed', resource, options, ALLOW);
-    return decision.allowed;
+  #isAllowed(resource: unknown, options: DecisionOptions<Actor, Action>): Promise<boolean> {
+    return this.#ask('isAllowed', resource, options, ALLOW, (_answer, { allowed }) => allowed);
   }
 
-  async #collect<Answer>(
+  #collect<Answer>(
     kind: DecisionKind,
     resource: unknown,
     options: DecisionOptions<Actor, Action>,
     ask: Ask<Answer>,
   ): Promise<Answer> {
-    const { answer } = await this.#ask(kind, resource, options, ask);
-    return answer;
+    return this.#ask(kind, resource, options, ask, answer => answer);
   }
 
-  async #authorizeList<Answer>(
+  #authorizeList<Answer>(
     kind: DecisionKind,
     resourceClass: ResourceClass,
     options: DecisionOptions<Actor, Action>,
     ask: Ask<Answer>,
   ): Promise<Answer> {
-    const answer = await this.#collect(kind, resourceClass, options, ask);
-    this.#state.authorized = true;
-    return answer;
+    return this.#ask(kind, resourceClass, options, ask, answer => {
+      this.#state.authorized = true;
+      return answer;
+    });
   }
 
-  /** Puts a question to the policy, and records the decision. To a question of yes or no, anything but true is no. */
-  async #ask<Answer>(
+  /**
+   * Puts a question to the policy, and records the decision. To a question of yes or no, anything but true is no.
+   *
+   * Every decision comes by here, so that what makes a promise is kept to what has to wait.
+   */
+  async #ask<Answer, Result>(
     kind: DecisionKind,
     resource: unknown,
     options: DecisionOptions<Actor, Action> & { field?: string },
     ask: Ask<Answer>,
-  ): Promise<{ answer: Answer; decision: Decision }> {
+    conclude: (answer: Answer, decision: Decision) => Result | Promise<Result>,
+  ): Promise<Result> {
     const { rule, hasAction, collects } = VERBS[kind];
     const asked = this.#resourceOf(resource);
-    const actor = 'actor' in options ? actorOf(options.actor) : await this.#currentActor;
+    const found = 'actor' in options ? actorOf(options.actor) : this.#findActor();
+    const actor = isPromise(found) ? await found : found;
     const action = hasAction ? this.#actionOf(options) : undefined;
     const { oso } = this.#settings;
     if (oso === undefined) throw errors.noOso();
@@ -341,7 +347,7 @@ export class RequestOso<Actor = DefaultActor, Action = DefaultAction> {
     const allowed = collects || answer === true;
     const decision = { kind, actor, action, resource: asked, field: options.field, allowed, duration };
     if (!this.outcome.isClosed) this.#state.decisions.push(decision);
-    return { answer, decision };
+    return conclude(answer, decision);
   }
 
   #actionOf(options: DecisionOptions<Actor, Action>): unknown {
@@ -365,17 +371,30 @@ export class RequestOso<Actor = DefaultActor, Action = DefaultAction> {
     return resource;
   }
 
-  get #currentActor(): Promise<Actor | null> {
-    this.#actor ??= this.#getActor();
+  async #awaitActor(): Promise<Actor | null> {
+    return this.#findActor();
+  }
+
+  /** The actor of the request, asked for once; a promise where it has to be waited for. */
+  #findActor(): Actor | null | Promise<Actor | null> {
+    if (this.#actor === undefined) this.#actor = this.#getActor();
     return this.#actor;
   }
 
-  async #getActor(): Promise<Actor | null> {
-    try {
-      // What is absent is nobody; Oso takes undefined for some other thing than nil.
-      return ((await this.#settings.getActor(this.#ctx)) ?? null) as Actor | null;
-    } catch (error) {
+  #getActor(): Actor | null | Promise<Actor | null> {
+    const failed = (error: unknown): never => {
       throw answerWith(isClientError(error) ? error : errors.getActorFailed(error));
+    };
+    try {
+      const actor = this.#settings.getActor(this.#ctx) as
+        | Actor
+        | null
+        | undefined
+        | Promise<Actor | null | undefined>;
+      // What is absent is nobody; Oso takes undefined for some other thing than nil.
+      return isPromise(actor) ? Promise.resolve(actor).then(found => found ?? null, failed) : (actor ?? null);
+    } catch (error) {
+      return failed(error);
     }
   }
 

@@ -71,13 +71,12 @@ export class RequestOutcome {
 
   /** Makes a check that fails end the request, also where the handler forgot it or swallows the error. */
   enforce<Result>(check: Promise<Result>): WatchedPromise<Result> {
-    const guarded = check.catch((error: unknown) => {
+    const enforced = this.#await(check, error => {
       const answer = answerWith(error);
       this.#refused.push(enforced);
       this.refuse(answer);
-      throw answer;
+      return answer;
     });
-    const enforced = this.#await(guarded);
     return enforced;
   }
 
@@ -89,19 +88,34 @@ export class RequestOutcome {
 
   /** The same for an answer that refuses nothing by itself. */
   watch<Result>(verb: string, answer: Promise<Result>): WatchedPromise<Result> {
-    return this.expectRead(verb, this.#await(answer));
+    return this.expectRead(
+      verb,
+      this.#await(answer, error => error),
+    );
   }
 
-  /** Makes the response wait. */
-  #await<Result>(check: Promise<Result>): WatchedPromise<Result> {
+  /** Makes the response wait. Every request comes by here: it makes no promise more than it has to. */
+  #await<Result>(check: Promise<Result>, onError: (error: unknown) => unknown): WatchedPromise<Result> {
     this.#running++;
-    check.then(this.#finish, this.#finish);
-    return new WatchedPromise(check);
+    const watched = new WatchedPromise<Result>((resolve, reject) => {
+      check.then(
+        result => {
+          resolve(result);
+          this.#finish();
+        },
+        error => {
+          watched.tolerate();
+          reject(onError(error));
+          this.#finish();
+        },
+      );
+    });
+    return watched;
   }
 
-  readonly #finish = () => {
+  #finish(): void {
     this.#running--;
     if (this.#running > 0) return;
     for (const resume of this.#waiting.splice(0)) resume();
-  };
+  }
 }

@@ -11,9 +11,8 @@ export class WatchedPromise<Result> extends Promise<Result> {
 
   #isRead = false;
 
-  constructor(source: PromiseLike<Result>) {
-    super((resolve, reject) => void source.then(resolve, reject));
-    // Unread, it must not end the process where it rejects.
+  /** Keeps a rejection from ending the process that nobody handles. To be called before it rejects. */
+  tolerate(): void {
     super.then(undefined, () => {});
   }
 
