@@ -1,1 +1,24 @@
-export {};
+import './koa-types.js';
+
+export type { AuthorizationState, Decision, DecisionKind, Denial } from './authorization-state.js';
+export { type ErrorCode, KoaOsoError } from './errors.js';
+export { HttpRequest, type Lookup } from './http-request.js';
+export {
+  type GetActor,
+  KoaOso,
+  type KoaOsoOptions,
+  type UnauthorizedAction,
+  type Usable,
+} from './koa-oso.js';
+export type { PolicyEngine } from './policy-engine.js';
+export type {
+  ActorOption,
+  AuthorizeOptions,
+  DecisionOptions,
+  RequestOso,
+  ResourceClass,
+  WildcardOption,
+} from './request-oso.js';
+export type { AppWithRouters } from './route-authorization.js';
+export type { OfContext, RouteCheck } from './route-check.js';
+export type { AuthorizationTypes, DefaultAction, DefaultActor } from './types.js';

@@ -1,0 +1,27 @@
+// biome-ignore-all lint/suspicious/noConsole: what it prints is the interface of a program that is run by hand
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import { createApp } from './app.js';
+import { openDatabase } from './database.js';
+import { people } from './seed.js';
+
+await openDatabase();
+const app = await createApp();
+const server = app.listen(Number(process.env.PORT ?? 3000));
+await once(server, 'listening');
+
+const { port } = server.address() as AddressInfo;
+const url = `http://localhost:${port}`;
+const users = people.map(({ email, password, about }) => `  ${email}  ${password}  ${about}`);
+const login = JSON.stringify({ email: 'mia@acme.example', password: 'mia-demo-password' });
+
+console.log(`The expense tracker listens on ${url}
+
+Who can log in:
+${users.join('\n')}
+
+Try:
+  curl -s -c cookies.txt -H 'Content-Type: application/json' -d '${login}' ${url}/session
+  curl -s -b cookies.txt ${url}/expenses/1
+  curl -s -b cookies.txt -X POST ${url}/expenses/1/approve
+`);

@@ -1,0 +1,103 @@
+import type { EntityManager } from 'typeorm';
+import { Credential } from './entities/credential.js';
+import { Expense } from './entities/expense.js';
+import { Membership, type MembershipRole } from './entities/membership.js';
+import { Organization } from './entities/organization.js';
+import { User } from './entities/user.js';
+import { hashPassword } from './passwords.js';
+
+interface Person {
+  email: string;
+  /** For everybody to see: the seeds are there to be tried out. */
+  password: string;
+  name: string;
+  organization: 'Acme' | 'Open Fund';
+  role: MembershipRole;
+  approvalLimitInCents: number;
+  /** The name of a person further up in the list. */
+  manager?: string;
+  about: string;
+}
+
+/** Who can log in. */
+export const people: readonly Person[] = [
+  {
+    email: 'ada@acme.example',
+    password: 'ada-demo-password',
+    name: 'Ada',
+    organization: 'Acme',
+    role: 'admin',
+    approvalLimitInCents: 0,
+    about: 'admin of Acme',
+  },
+  {
+    email: 'max@acme.example',
+    password: 'max-demo-password',
+    name: 'Max',
+    organization: 'Acme',
+    role: 'member',
+    approvalLimitInCents: 500_00,
+    manager: 'Ada',
+    about: "Mia's manager at Acme, approves up to 500.00",
+  },
+  {
+    email: 'mia@acme.example',
+    password: 'mia-demo-password',
+    name: 'Mia',
+    organization: 'Acme',
+    role: 'member',
+    approvalLimitInCents: 0,
+    manager: 'Max',
+    about: 'member of Acme, owns expenses 1 and 2',
+  },
+  {
+    email: 'tom@acme.example',
+    password: 'tom-demo-password',
+    name: 'Tom',
+    organization: 'Acme',
+    role: 'accountant',
+    approvalLimitInCents: 0,
+    manager: 'Ada',
+    about: 'accountant of Acme, pays what is approved',
+  },
+  {
+    email: 'ola@fund.example',
+    password: 'ola-demo-password',
+    name: 'Ola',
+    organization: 'Open Fund',
+    role: 'admin',
+    approvalLimitInCents: 0,
+    about: 'admin of Open Fund, which publishes what it has paid',
+  },
+];
+
+/** Fills the empty database. */
+export async function seed(manager: EntityManager): Promise<void> {
+  const acme = await manager.save(Organization, { name: 'Acme', publishesExpenses: false });
+  const fund = await manager.save(Organization, { name: 'Open Fund', publishesExpenses: true });
+  const organizations = { Acme: acme, 'Open Fund': fund };
+  const hashes = await Promise.all(people.map(person => hashPassword(person.password)));
+
+  const ids = new Map<string, number>();
+  for (const [index, person] of people.entries()) {
+    const { email, name, approvalLimitInCents, role } = person;
+    const managerId = person.manager === undefined ? null : ids.get(person.manager);
+    const { id } = await manager.save(User, { email, name, approvalLimitInCents, managerId });
+    ids.set(name, id);
+    await manager.insert(Credential, { userId: id, passwordHash: hashes[index] });
+    await manager.insert(Membership, {
+      userId: id,
+      organizationId: organizations[person.organization].id,
+      role,
+    });
+  }
+
+  const mia = { ownerId: ids.get('Mia'), organizationId: acme.id };
+  const ola = { ownerId: ids.get('Ola'), organizationId: fund.id };
+  await manager.insert(Expense, [
+    { ...mia, description: 'Train to the customer', amountInCents: 120_00, status: 'submitted' },
+    { ...mia, description: 'New laptop', amountInCents: 1_800_00, status: 'submitted' },
+    { ...ola, description: 'Public lecture', amountInCents: 300_00, status: 'paid' },
+    { ...ola, description: 'Room for the meeting', amountInCents: 80_00, status: 'submitted' },
+  ]);
+}

@@ -1,0 +1,161 @@
+// Packs koa-oso as npm would publish it, lints the tarball, and uses it from an empty project as its users do.
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+const folder = mkdtempSync(join(tmpdir(), 'koa-oso-package-'));
+
+function run(command, args, cwd) {
+  console.log(`$ ${command} ${args.join(' ')}`);
+  return execFileSync(command, args, { cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
+}
+
+function check(condition, message) {
+  if (!condition) throw new Error(message);
+  console.log(`ok: ${message}`);
+}
+
+/** A project in which the tarball is installed beside what is named, and nothing else. */
+function project(name, packages, files) {
+  const directory = join(folder, name);
+  mkdirSync(directory);
+  writeFileSync(join(directory, 'package.json'), JSON.stringify({ name, private: true, type: 'module' }));
+  for (const [file, content] of Object.entries(files)) writeFileSync(join(directory, file), content);
+  const wanted = packages.map(
+    each => `${each}@${manifest.devDependencies[each] ?? manifest.peerDependencies[each]}`,
+  );
+  run('npm', ['install', '--no-audit', '--no-fund', '--loglevel=error', tarball, ...wanted], directory);
+  return directory;
+}
+
+const [packed] = JSON.parse(
+  run('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', folder], root),
+);
+const tarball = join(folder, packed.filename);
+
+try {
+  const paths = packed.files.map(({ path }) => path);
+  const foreign = paths.filter(
+    path => !/^(dist\/src\/.+\.(js|d\.ts|js\.map)|package\.json|README\.md|LICENSE)$/.test(path),
+  );
+  check(foreign.length === 0, `the tarball holds nothing but the library ${foreign}`);
+
+  console.log(run('npx', ['publint', '--strict', tarball], root));
+  console.log(run('npx', ['attw', tarball, '--profile', 'esm-only'], root));
+
+  const minimal = project('minimal', ['koa', 'oso'], {
+    'esm.js': `
+      import { KoaOso } from 'koa-oso';
+      import Koa from 'koa';
+      import { Oso } from 'oso';
+      new KoaOso({ oso: new Oso(), app: new Koa() });
+      console.log('esm');
+    `,
+    'cjs.cjs': `
+      const { KoaOso } = require('koa-oso');
+      const Koa = require('koa');
+      const { Oso } = require('oso');
+      new KoaOso({ oso: new Oso(), app: new Koa() });
+      console.log('cjs');
+    `,
+  });
+  check(run('node', ['esm.js'], minimal).trim() === 'esm', 'import works with koa and oso alone');
+  check(run('node', ['cjs.cjs'], minimal).trim() === 'cjs', 'require works with koa and oso alone');
+
+  const decorated = project(
+    'decorated',
+    ['koa', 'oso', 'routing-controllers', 'reflect-metadata', 'class-validator', 'class-transformer'],
+    {
+      'cjs.cjs': `
+      const { Authorize } = require('koa-oso/routing-controllers');
+      console.log(typeof Authorize);
+    `,
+    },
+  );
+  check(run('node', ['cjs.cjs'], decorated).trim() === 'function', 'the decorators can be required');
+
+  const typed = project(
+    'typed',
+    [
+      'koa',
+      'oso',
+      '@koa/router',
+      '@types/koa',
+      '@types/node',
+      'typescript',
+      'routing-controllers',
+      'reflect-metadata',
+      'class-validator',
+      'class-transformer',
+    ],
+    {
+      'tsconfig.json': JSON.stringify({
+        compilerOptions: {
+          target: 'es2022',
+          module: 'nodenext',
+          strict: true,
+          noEmit: true,
+          skipLibCheck: false,
+          experimentalDecorators: true,
+          emitDecoratorMetadata: true,
+          types: ['node'],
+        },
+        files: ['consumer.ts', 'consumer.cts'],
+      }),
+      'consumer.ts': `
+        import Router from '@koa/router';
+        import Koa from 'koa';
+        import { KoaOso, KoaOsoError, type Denial } from 'koa-oso';
+        import { Authorize, AuthorizedResource, CurrentActor } from 'koa-oso/routing-controllers';
+        import { Oso } from 'oso';
+
+        class User { constructor(readonly name: string) {} }
+        class Expense { constructor(readonly id: string) {} }
+
+        declare module 'koa-oso' {
+          interface AuthorizationTypes { actor: User; action: 'read' | 'approve' }
+        }
+
+        const koaOso = new KoaOso({
+          oso: new Oso<User>(),
+          getActor: async ctx => ctx.state.user as User | undefined,
+          unauthorizedAction: (ctx, denial: Denial) => ctx.throw(denial.status),
+        });
+        const app = new Koa().use(koaOso.middleware()).use(koaOso.requireAuthorization());
+        const router = new Router();
+        router.get('/:id', koaOso.authorize({ resource: ctx => new Expense(ctx.params.id), action: 'read' }), async ctx => {
+          await ctx.oso.authorize(ctx.request);
+          // @ts-expect-error a misspelt action
+          await ctx.oso.authorize(ctx.request, { action: 'raed' });
+          const actor: User | null = await ctx.oso.currentActor;
+          ctx.body = [actor?.name, ctx.state.oso.decisions.length];
+        });
+        app.use(router.routes());
+
+        export class ExpensesController {
+          @Authorize({ resource: async ctx => new Expense(ctx.params.id), action: 'approve' })
+          approve(@AuthorizedResource() expense: Expense, @CurrentActor() actor: User) {
+            return [expense.id, actor.name];
+          }
+
+          // @ts-expect-error a misspelt action
+          @Authorize({ action: 'aprove' })
+          misspelt() {}
+        }
+        export const isOurs = (error: unknown) => error instanceof KoaOsoError && error.code === 'ERR_KOA_OSO_NO_OSO';
+      `,
+      'consumer.cts': `
+        import koaOso = require('koa-oso');
+        export const middleware = new koaOso.KoaOso().middleware();
+      `,
+    },
+  );
+  run('npx', ['tsc', '-p', '.'], typed);
+  check(true, 'a consumer compiles in strict mode, without skipLibCheck');
+} finally {
+  rmSync(folder, { recursive: true, force: true });
+}

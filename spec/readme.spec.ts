@@ -1,0 +1,383 @@
+// Runs every example of the README: each TypeScript block is compiled against the package as it is published (types and
+// all) and served; each line of shell is executed, and each table compared with what there is.
+import { execFileSync, spawn } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { type AddressInfo, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { inspect } from 'node:util';
+import { expect } from 'chai';
+import type Koa from 'koa';
+import type { KoaOso } from 'koa-oso';
+import { HttpRequest } from 'koa-oso';
+import type { Oso } from 'oso';
+import request from 'supertest';
+
+const ROOT = new URL('../../', import.meta.url);
+const BUILD = new URL('dist/readme/', ROOT);
+const README = readFileSync(new URL('README.md', ROOT), 'utf8');
+
+interface Block {
+  section: string;
+  language: string;
+  code: string;
+}
+
+const blocks: Block[] = README.split(/^## /m).flatMap(section =>
+  [...section.matchAll(/^```(\w+)\n(.*?)^```$/gms)].map(([, language = '', code = '']) => ({
+    section: section.slice(0, section.indexOf('\n')),
+    language,
+    code,
+  })),
+);
+
+const codeOf = (section: string, language = 'ts') =>
+  blocks.filter(block => block.section === section && block.language === language).map(({ code }) => code);
+
+const linesOf = (section: string, language: string) => codeOf(section, language).join('').trim().split('\n');
+
+const [completeExample = ''] = codeOf('A complete example');
+
+/** What the examples do not say themselves: who may approve and delete. */
+const MORE_RULES = `
+  allow(user: User, "approve", expense: Expense) if user.name = "bob" and expense.amount <= 500;
+  allow(_: User, "delete", expense: Expense) if expense.amount < 10;
+`;
+
+interface Served {
+  app: Koa;
+  koaOso: KoaOso;
+  oso: Oso;
+  compiled?: { fallbacks: unknown[] };
+}
+
+/** The complete example with the example of a section in it, as a module that serves on no port. */
+function moduleOf(code: string, polar: string, more = ''): string {
+  const [program = ''] = completeExample.split('app.use(router.routes()).use(router.allowedMethods());');
+  return `${program
+    .replace('await oso.loadStr(`', `await oso.loadStr(\`${polar}\n${MORE_RULES}`)
+    .replace('new Koa()', 'new Koa({ asyncLocalStorage: true })')}
+${code}
+${more}
+app.use(router.routes()).use(router.allowedMethods());
+export { app, koaOso, oso };
+`;
+}
+
+const RUN_WITHOUT_CTX = `
+router.get('/current/:id', async ctx => {
+  ctx.body = await readExpense(ctx.params.id);
+});`;
+
+const FAIL_TO_COMPILE = `
+router.get('/misspelt', async ctx => {
+  await ctx.oso.authorize('x', { action: 'read' });
+  // @ts-expect-error a misspelt action
+  await ctx.oso.authorize('x', { action: 'raed' });
+});
+new KoaOso<User, 'read' | 'approve'>();`;
+
+const MODULES: Record<string, [section: string, index: number, more?: string]> = {
+  approve: ['Deciding', 0],
+  summary: ['Deciding', 1],
+  actor: ['Who the actor is', 0],
+  denial: ['Answering a denial', 0],
+  'check-read': ['Answering a denial', 1],
+  skip: ['Nothing forgotten', 0],
+  route: ['On the route', 0],
+  controllers: ['Controllers', 0],
+  requests: ['Authorizing requests', 0],
+  'allow-request': ['Authorizing requests', 1],
+  fields: ['Fields, actions and lists', 0],
+  lists: ['Fields, actions and lists', 1],
+  current: ['Without a ctx', 0, RUN_WITHOUT_CTX],
+  state: ['What was decided', 0],
+  types: ['Types', 0, FAIL_TO_COMPILE],
+  errors: ['Errors', 0],
+  compiled: ['CompiledOso, a preview', 0, 'export { compiled };'],
+};
+
+function compile(folder: string, sources: Record<string, string>): void {
+  const directory = new URL(`${folder}/`, BUILD);
+  mkdirSync(directory, { recursive: true });
+  for (const [name, source] of Object.entries(sources))
+    writeFileSync(new URL(`${name}.ts`, directory), source);
+  const compilerOptions = {
+    target: 'es2023',
+    module: 'nodenext',
+    strict: true,
+    experimentalDecorators: true,
+    emitDecoratorMetadata: true,
+    skipLibCheck: true,
+    types: ['node'],
+  };
+  writeFileSync(new URL('tsconfig.json', directory), JSON.stringify({ compilerOptions, include: ['*.ts'] }));
+  const tsc = fileURLToPath(new URL('bin/tsc', pathToPackage('typescript')));
+  try {
+    execFileSync(process.execPath, [tsc, '-p', fileURLToPath(directory)], {
+      encoding: 'utf8',
+      stdio: 'pipe',
+    });
+  } catch (error) {
+    throw new Error(`The README does not compile:\n${(error as { stdout: string }).stdout}`);
+  }
+}
+
+function pathToPackage(name: string): URL {
+  return new URL('./', `file://${createRequire(import.meta.url).resolve(`${name}/package.json`)}`);
+}
+
+describe('README', () => {
+  before('compile the examples', function () {
+    this.timeout(60_000);
+    rmSync(BUILD, { recursive: true, force: true });
+    const sources: Record<string, string> = { complete: completeExample };
+    for (const [name, [section, index, more]] of Object.entries(MODULES)) {
+      const code = codeOf(section)[index];
+      if (code === undefined) throw new Error(`There is no example ${index} under "${section}"`);
+      sources[name] = moduleOf(code, codeOf(section, 'polar').join(''), more);
+    }
+    // It changes the types of all that is compiled with it.
+    const { types = '', ...others } = sources;
+    compile('examples', others);
+    compile('types', { types });
+  });
+
+  it('has a module here for every TypeScript example', () => {
+    const run = Object.values(MODULES).map(([section, index]) => codeOf(section)[index]);
+    const examples = blocks.filter(({ language }) => language === 'ts').map(({ code }) => code);
+    expect([completeExample, ...run]).to.have.members(examples);
+  });
+
+  async function serve(name: string) {
+    const folder = name === 'types' ? 'types' : 'examples';
+    const served: Served = await import(new URL(`${folder}/${name}.js`, BUILD).href);
+    served.app.silent = true;
+    const send = (path: string, user?: string, method: 'get' | 'post' | 'delete' = 'get') => {
+      const sent = request(served.app.callback())[method](path);
+      return user === undefined ? sent : sent.set('Authorization', `Bearer ${user}-token`);
+    };
+    return { ...served, send };
+  }
+
+  /** Runs lines of curl as a reader would, against a program of the build that is started on another port than theirs. */
+  async function answersOf(program: string, lines: string[]): Promise<string[]> {
+    const port = await freePort();
+    const server = spawn(process.execPath, [fileURLToPath(new URL(program, ROOT))], {
+      env: { ...process.env, PORT: String(port) },
+      stdio: ['ignore', 'ignore', 'ignore'],
+    });
+    const folder = mkdtempSync(join(tmpdir(), 'koa-oso-readme-'));
+    try {
+      await listening(port);
+      return lines.map(line => {
+        const command = line.replace(/^curl (-s )?/, 'curl -s ').replace(':3000', `:${port}`);
+        return execFileSync('sh', ['-c', command], { cwd: folder, encoding: 'utf8' });
+      });
+    } finally {
+      server.kill();
+      rmSync(folder, { recursive: true });
+    }
+  }
+
+  it('A complete example: the lines of curl are answered as it says', async function () {
+    this.timeout(30_000);
+    const lines = linesOf('A complete example', 'sh').map(line => line.split(/\s+# /));
+    expect(lines).to.have.length(3);
+    const answers = await answersOf(
+      'dist/readme/examples/complete.js',
+      lines.map(([command = '']) => command),
+    );
+    expect(answers).to.deep.equal(lines.map(([, answer]) => answer));
+  });
+
+  it('The demo: the lines of curl are answered as it says', async function () {
+    this.timeout(30_000);
+    const lines = linesOf('The demo', 'sh').filter(line => line.startsWith('curl'));
+    expect(lines).to.have.length(3);
+    expect(await answersOf('dist/demo/main.js', lines)).to.deep.equal(linesOf('The demo', 'json'));
+  });
+
+  it('Deciding: authorize', async () => {
+    const { send } = await serve('approve');
+    await send('/expenses/1/approve', 'bob', 'post').expect(200, 'approved');
+    await send('/expenses/1/approve', 'ann', 'post').expect(403, 'Forbidden');
+    await send('/expenses/2/approve', 'bob', 'post').expect(404);
+  });
+
+  it('Deciding: isAllowed', async () => {
+    const { send } = await serve('summary');
+    await send('/expenses/1/summary', 'ann').expect(200, { mayApprove: false });
+    await send('/expenses/1/summary', 'bob').expect(403);
+  });
+
+  it('Who the actor is', async () => {
+    const { app, koaOso, send } = await serve('actor');
+    app.use(async ctx => {
+      await koaOso.current.authorize('page', { action: 'none' }).catch(() => {});
+      ctx.throw(418, JSON.stringify(await ctx.oso.currentActor));
+    });
+    await send('/x').set('Cookie', 'token=ann-token').expect(418, '{"name":"ann"}');
+    await send('/x', 'ann').expect(418, 'null');
+  });
+
+  it('Answering a denial: the unauthorized action', async () => {
+    const { app, send } = await serve('denial');
+    app.use(ctx => ctx.oso.authorize('page'));
+    await send('/x').expect(401, 'Log in first');
+    await send('/x', 'ann').expect(403, 'You may not do this');
+  });
+
+  it('Answering a denial: checkRead', async () => {
+    const { send } = await serve('check-read');
+    await send('/expenses/1', 'bob', 'delete').expect(404, 'Not Found');
+    await send('/expenses/1', 'ann', 'delete').expect(403, 'Forbidden');
+  });
+
+  it('Nothing forgotten', async () => {
+    const { app, send } = await serve('skip');
+    app.use(ctx => {
+      ctx.body = 'forgot';
+    });
+    await send('/health').expect(200, 'ok');
+    await send('/forgot').expect(500, 'Internal Server Error');
+  });
+
+  it('On the route', async () => {
+    const { send } = await serve('route');
+    await send('/expenses/1/receipt', 'ann').expect(200, 'the receipt');
+    await send('/expenses/1/receipt', 'bob').expect(403);
+    await send('/expenses/2/receipt', 'ann').expect(404);
+    await send('/about').expect(200, 'about us');
+  });
+
+  it('Controllers', async () => {
+    const { send } = await serve('controllers');
+    await send('/api/expenses/1', 'ann').expect(200, { id: '1', owner: 'ann', amount: 500 });
+    const { body } = await send('/api/expenses/1', 'bob').expect(403);
+    expect(body).to.include({ name: 'ForbiddenError', message: 'Forbidden' });
+    await send('/api/expenses/1/approve', 'bob', 'post').expect(200, { id: '1', approvedBy: 'bob' });
+    await send('/api/expenses/1/approve', 'ann', 'post').expect(403);
+    await send('/api/expenses/policy/summary').expect(200, { rule: 'what is yours you may read' });
+  });
+
+  it('Authorizing requests: performRouteAuthorization', async () => {
+    const { send } = await serve('requests');
+    await send('/admin/7/reports', 'ann').expect(200, 'reports');
+    await send('/admin/8/reports', 'ann').expect(403);
+    await send('/admin/7/reports', 'bob').expect(403);
+    await send('/admin/7/reports', 'ann', 'post').expect(405).expect('Allow', 'HEAD, GET');
+  });
+
+  it('Authorizing requests: authorizeRequest', async () => {
+    const { app, send } = await serve('allow-request');
+    app.use(ctx => {
+      ctx.body = 'beta';
+    });
+    await send('/beta/x', 'ann').set('X-Beta', 'yes').expect(200, 'beta');
+    await send('/beta/x', 'ann').expect(403);
+    await send('/beta/x').set('X-Beta', 'yes').expect(403);
+  });
+
+  it('Authorizing requests: the table of Request', () => {
+    const names = Object.getOwnPropertyNames(HttpRequest.prototype).filter(name => name !== 'constructor');
+    const table = README.slice(README.indexOf('| `Request`'));
+    const rows = table.slice(0, table.indexOf('\n\n')).split('\n').slice(2);
+    const documented = rows.flatMap(row =>
+      [...(row.split('|')[1] ?? '').matchAll(/`(\w+)/g)].map(([, name]) => name),
+    );
+    expect(documented).to.have.members(names);
+  });
+
+  it('Fields, actions and lists: rights', async () => {
+    const { send } = await serve('fields');
+    await send('/expenses/1/rights', 'ann').expect(200, { actions: ['read'], fields: ['amount', 'owner'] });
+    await send('/expenses/1/rights', 'bob').expect(403);
+  });
+
+  it('Fields, actions and lists: lists', async () => {
+    const { oso, send } = await serve('lists');
+    oso.setDataFilteringAdapter({
+      buildQuery: filter => filter,
+      executeQuery: async () => ['filtered'],
+    });
+    await send('/expenses', 'ann').expect(200, ['filtered']);
+  });
+
+  it('Without a ctx', async () => {
+    const { send } = await serve('current');
+    await send('/current/1', 'ann').expect(200, { id: '1', owner: 'ann', amount: 500 });
+    await send('/current/1', 'bob').expect(403);
+  });
+
+  it('What was decided', async () => {
+    const { send } = await serve('state');
+    const { headers } = await send('/expenses/1', 'ann').expect(200);
+    expect(headers['server-timing']).to.match(/^oso;dur=\d+\.\d\d$/);
+  });
+
+  it('Types', async () => {
+    const { send } = await serve('types');
+    await send('/expenses/1', 'ann').expect(200);
+  });
+
+  it('CompiledOso', async () => {
+    const { compiled, send } = await serve('compiled');
+    await send('/expenses/1', 'ann').expect(200, { id: '1', owner: 'ann', amount: 500 });
+    await send('/expenses/1', 'bob').expect(403, 'Forbidden');
+    expect(compiled?.fallbacks).to.deep.equal([]);
+  });
+
+  it('Errors: the cause is printed in development only', async () => {
+    const { app, koaOso, send } = await serve('errors');
+    koaOso.setGetActor(() => {
+      throw new Error('no connection');
+    });
+    const { error: log } = console;
+    const printed: string[] = [];
+    console.error = (value: unknown) => printed.push(inspect(value));
+    try {
+      for (const env of ['production', 'development']) {
+        app.env = env;
+        await send('/expenses/1').expect(500);
+      }
+    } finally {
+      console.error = log;
+    }
+    expect(printed.map(text => /no connection|ERR_\w+/.exec(text)?.[0])).to.deep.equal([
+      'ERR_KOA_OSO_GET_ACTOR_FAILED',
+      'ERR_KOA_OSO_GET_ACTOR_FAILED',
+      'no connection',
+    ]);
+  });
+
+  it('Errors: the table has every code, and no other', () => {
+    const source = readFileSync(new URL('src/errors.ts', ROOT), 'utf8');
+    const codesIn = (text: string) => new Set(text.match(/ERR_KOA_OSO_[A-Z_]+/g));
+    const table = README.slice(README.indexOf('## Errors'), README.indexOf('## Versions'));
+    expect([...codesIn(table)]).to.have.members([...codesIn(source)]);
+  });
+});
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0);
+  await new Promise(resolve => server.once('listening', resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise(resolve => server.close(resolve));
+  return port;
+}
+
+async function listening(port: number): Promise<void> {
+  for (let attempt = 0; attempt < 100; attempt++) {
+    const up = await fetch(`http://localhost:${port}/`).then(
+      () => true,
+      () => false,
+    );
+    if (up) return;
+    await sleep(50);
+  }
+  throw new Error('The complete example does not listen');
+}

@@ -1,0 +1,125 @@
+// Checked by the compiler: each line below @ts-expect-error must fail to compile, or the build fails.
+// The modules that are types alone, so that coverage counts them like the others.
+import '../src/authorization-state.js';
+import '../src/types.js';
+import type Router from '@koa/router';
+import { expect } from 'chai';
+import { expectTypeOf } from 'expect-type';
+import type Koa from 'koa';
+import {
+  type AuthorizationState,
+  type Decision,
+  type Denial,
+  type ErrorCode,
+  KoaOso,
+  KoaOsoError,
+  type RequestOso,
+} from 'koa-oso';
+import { Authorize, AuthorizedResource, CurrentActor, SkipAuthorization } from 'koa-oso/routing-controllers';
+import { Oso } from 'oso';
+import { Expense, User } from './support/app.js';
+
+type Action = 'read' | 'approve';
+
+describe('types', () => {
+  it('KoaOso<Actor, Action> narrows actor and action', () => {
+    const narrow = new KoaOso<User, Action>({ getActor: () => new User('ann') });
+    narrow.setGetActor(async () => null);
+    narrow.authorize({ resource: (ctx: Koa.Context) => ctx.params, action: 'read', actor: new User('ann') });
+    // @ts-expect-error a misspelt action
+    narrow.authorize({ action: 'raed' });
+    // @ts-expect-error no actor of this kind
+    narrow.authorize({ actor: 'ann' });
+    // @ts-expect-error nor from getActor
+    narrow.setGetActor(() => 'ann');
+    // @ts-expect-error nor in the constructor
+    new KoaOso<User, Action>({ getActor: () => 'ann' });
+    expectTypeOf(narrow.authorize).returns.toEqualTypeOf<Koa.Middleware>();
+
+    (oso: RequestOso<User, Action>) => {
+      expectTypeOf(oso.currentActor).toEqualTypeOf<Promise<User | null>>();
+      expectTypeOf(oso.authorizedActions('resource')).toEqualTypeOf<Promise<Set<Action | '*'>>>();
+      expectTypeOf(oso.authorizedResources(Expense)).toEqualTypeOf<Promise<Expense[]>>();
+      expectTypeOf(oso.authorizedQuery<string>(Expense)).toEqualTypeOf<Promise<string>>();
+      expectTypeOf(oso.isAllowed(1, { action: 'approve' })).toEqualTypeOf<Promise<boolean>>();
+      expectTypeOf(oso.authorize(1, { action: 'read', actor: null })).toEqualTypeOf<Promise<void>>();
+      // @ts-expect-error a misspelt action
+      oso.isAllowed(1, { action: 'aprove' });
+      // @ts-expect-error an option that there is not
+      oso.authorize(1, { acton: 'read' });
+      // @ts-expect-error the settings are not for handlers
+      oso.settings;
+    };
+    expectTypeOf<KoaOso<User, Action>['current']>().toEqualTypeOf<RequestOso<User, Action>>();
+  });
+
+  it('every Koa context has ctx.oso and ctx.state.oso', () => {
+    (ctx: Koa.Context) => {
+      expectTypeOf(ctx.oso).toEqualTypeOf<RequestOso>();
+      expectTypeOf(ctx.state.oso).toEqualTypeOf<AuthorizationState>();
+      // @ts-expect-error state is to be read
+      ctx.state.oso.authorized = true;
+      // @ts-expect-error and so are the decisions
+      ctx.state.oso.decisions.push({});
+    };
+    expectTypeOf<Denial>().toExtend<Decision>();
+    expectTypeOf<Denial<User, Action>['actor']>().toEqualTypeOf<User | null>();
+    new KoaOso<User, Action>().setUnauthorizedAction((ctx, { actor }) => ctx.throw(403, actor?.name ?? ''));
+    expectTypeOf<Denial['status']>().toEqualTypeOf<403 | 404>();
+    expectTypeOf<KoaOsoError['code']>().toEqualTypeOf<ErrorCode>();
+  });
+
+  it('an app with a state and a context of its own will do, and so will its routers', () => {
+    const koaOso = new KoaOso();
+    (
+      app: Koa<{ theme: string }, { log: string[] }>,
+      router: Router<{ theme: string }, { log: string[] }>,
+    ) => {
+      koaOso.initApp(app);
+      new KoaOso({ app });
+      app.use(koaOso.middleware()).use(koaOso.performRouteAuthorization(app));
+      router.get('/:id', koaOso.authorize({ resource: ctx => ctx.params.id }), async ctx => {
+        await ctx.oso.authorize(ctx.state.theme);
+        expectTypeOf(ctx.log).toEqualTypeOf<string[]>();
+      });
+      // @ts-expect-error no app
+      koaOso.initApp({});
+    };
+  });
+
+  it('any Oso will do, and nothing else', () => {
+    new KoaOso({ oso: new Oso<User, Action, Expense>() });
+    new KoaOso({ oso: new Oso() });
+    // @ts-expect-error not an Oso
+    expect(() => new KoaOso({ oso: {} })).to.throw(KoaOsoError, 'no Oso');
+    // @ts-expect-error an option that there is not
+    new KoaOso({ getUser: () => 'ann' });
+  });
+
+  it('a decorator with a wrong option is a compile error', () => {
+    class Controller {
+      @Authorize({
+        resource: async ctx => new Expense(ctx.params.id, ctx.query.owner as string),
+        action: 'read',
+      })
+      show(@AuthorizedResource() expense: Expense, @CurrentActor() actor: User | null) {
+        return [expense, actor];
+      }
+
+      @Authorize({ resource: Expense, action: 'create', checkRead: true })
+      create() {}
+
+      @SkipAuthorization('public')
+      open() {}
+    }
+    expectTypeOf(Controller).toBeConstructibleWith();
+    // @ts-expect-error an option that there is not
+    Authorize({ ressource: 1 });
+    // @ts-expect-error checkRead is yes or no
+    Authorize({ checkRead: 'yes' });
+    // @ts-expect-error the reason is a text
+    SkipAuthorization(1);
+    // @ts-expect-error no parameter decorator
+    (controller: Controller) => AuthorizedResource()(controller);
+  });
+});

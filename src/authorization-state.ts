@@ -1,0 +1,59 @@
+import type { DefaultAction, DefaultActor } from './types.js';
+
+/** The verb of ctx.oso by which a question was asked. */
+export type DecisionKind =
+  | 'authorize'
+  | 'isAllowed'
+  | 'authorizeRequest'
+  | 'authorizeField'
+  | 'authorizedActions'
+  | 'authorizedFields'
+  | 'authorizedQuery'
+  | 'authorizedResources';
+
+/** One answered question. */
+export interface Decision {
+  readonly kind: DecisionKind;
+  readonly actor: unknown;
+  /** Absent where the question has no action: `authorizeRequest` and `authorizedActions`. */
+  readonly action?: unknown;
+  /** What the question was about; for `authorizedQuery` and `authorizedResources`, the class. */
+  readonly resource: unknown;
+  /** Only for `authorizeField`. */
+  readonly field?: unknown;
+  /** For the kinds that ask for a collection: whether there was an answer at all. */
+  readonly allowed: boolean;
+  /** Milliseconds that the policy took. */
+  readonly duration: number;
+}
+
+/** A decision that was not allowed, as the unauthorized action receives it. */
+export interface Denial<Actor = DefaultActor, Action = DefaultAction> extends Decision {
+  readonly actor: Actor | null;
+  /** One of the application's, or the request's method. */
+  readonly action?: Action | string | undefined;
+  readonly allowed: false;
+  /** The status that koa-oso would answer with: 404 where `checkRead` found that the actor may not even read. */
+  readonly status: 403 | 404;
+}
+
+/**
+ * What is known about the authorization of a request, kept on `ctx.state.oso`. To be read; only the verbs of
+ * `ctx.oso` change it.
+ *
+ * @example
+ * app.use(async (ctx, next) => {
+ *   await next();
+ *   ctx.set('Server-Timing', ctx.state.oso.decisions.map(d => `oso;dur=${d.duration}`).join(', '));
+ * });
+ */
+export interface AuthorizationState {
+  /** Whether a check that counts as authorizing was allowed (`isAllowed` does not count). */
+  readonly authorized: boolean;
+  /** Whether the request was said to need no authorization. */
+  readonly skipped: boolean;
+  /** Why, as given to `skipAuthorization`. */
+  readonly skipReason?: string | undefined;
+  /** Every question that was answered for this request, in the order of the answers. */
+  readonly decisions: readonly Decision[];
+}

@@ -1,0 +1,182 @@
+import type { Context } from 'koa';
+import { errors } from './errors.js';
+
+/** Parameters by name. A name that is absent is `nil` in a policy, not an error. */
+export type Lookup<Value = string> = Readonly<Record<string, Value | null>>;
+
+/** A route that a request matches. */
+export interface RouteMatch {
+  readonly route: string | RegExp;
+  readonly params: Readonly<Record<string, string>>;
+}
+
+const INSPECT = Symbol.for('nodejs.util.inspect.custom');
+
+/**
+ * The HTTP request as policies see it: the class `Request`, which koa-oso registers with Oso. Passing `ctx.request`
+ * (or `ctx.req`) as the resource means this object.
+ *
+ * Everything is read from the Koa context when the policy asks for it, so a request that no policy looks into costs
+ * next to nothing. What a client can choose freely (all but `method` and `path`, which routing fixes, and `secure`,
+ * `ip` and the like, which Koa takes from the connection unless `app.proxy` is on) is data, not proof.
+ *
+ * @example
+ * allow(_user: User, "GET", _request: Request{path: "/health"});
+ * allow(user: User, "POST", request: Request) if
+ *   request.params.orgId = user.orgId and request.header("x-csrf-token") != nil;
+ */
+export class HttpRequest {
+  readonly #ctx: Context;
+  readonly #match: RouteMatch | undefined;
+
+  /** @param match the route and its parameters, where the router has yet to set them */
+  constructor(ctx: Context, match?: RouteMatch) {
+    this.#ctx = ctx;
+    this.#match = match;
+  }
+
+  /** String. The HTTP method in capitals: `"GET"`, `"POST"`; a `HEAD` request is `"HEAD"`. */
+  get method(): string {
+    return this.#ctx.method;
+  }
+
+  /**
+   * String. The path without the query: `"/expenses/1"`. In an app that is mounted into another with koa-mount it is the
+   * whole path, not the rest behind the mount point, so that a rule for `"/"` does not open `"/admin"`. Where it cannot be
+   * told, as in an app that is mounted twice, the policy fails with `ERR_KOA_OSO_UNKNOWN_PATH`.
+   */
+  get path(): string {
+    return wholePath(this.#ctx);
+  }
+
+  /**
+   * String or `nil`. The pattern of the route that was matched: `"/expenses/:id"`. Unlike the path, it is the same
+   * however the client writes upper case and trailing slashes, of which routers make nothing.
+   */
+  get route(): string | null {
+    const route: unknown = this.#match?.route ?? this.#ctx._matchedRoute;
+    return route === undefined ? null : String(route);
+  }
+
+  /** String. Path and query: `"/expenses?page=2"`. */
+  get url(): string {
+    return this.path + this.#ctx.search;
+  }
+
+  /** String. The URL as it arrived, before any rewriting. */
+  get originalUrl(): string {
+    return this.#ctx.originalUrl;
+  }
+
+  /** Dictionary of String, or List of String where a name is repeated; absent names are `nil`. */
+  get query(): Lookup<string | string[]> {
+    return lookup(this.#ctx.query as Record<string, string | string[]>);
+  }
+
+  /** String. The query as it arrived, without `?`. */
+  get querystring(): string {
+    return this.#ctx.querystring;
+  }
+
+  /** Dictionary of String: the parameters of the matched route, `{id: "1"}`; absent names are `nil`. */
+  get params(): Lookup {
+    const { params } = this.#ctx as { params?: Record<string, string> };
+    return lookup(this.#match?.params ?? params ?? {});
+  }
+
+  /** Dictionary of String by lower-case name (List of String for `set-cookie`); absent names are `nil`. */
+  get headers(): Lookup<string | string[]> {
+    return lookup(this.#ctx.headers as Record<string, string | string[]>);
+  }
+
+  /** String or `nil`: one header, by its name in any case. For names that are no Polar symbol, as `x-api-key`. */
+  header(name: string): string | null {
+    return this.#ctx.get(name) || null;
+  }
+
+  /** String. Host name and port: `"example.com:3000"`; the empty string where the client sent none. */
+  get host(): string {
+    return this.#ctx.host;
+  }
+
+  /** String. Host name without the port. */
+  get hostname(): string {
+    return this.#ctx.hostname;
+  }
+
+  /** List of String: the subdomains of the host, the nearest to the root first. */
+  get subdomains(): string[] {
+    return this.#ctx.subdomains;
+  }
+
+  /** String. `"http"` or `"https"`. */
+  get protocol(): string {
+    return this.#ctx.protocol;
+  }
+
+  /** Boolean. Whether the request came over TLS. */
+  get secure(): boolean {
+    return this.#ctx.secure;
+  }
+
+  /** String. The address of the client; behind a proxy only right with `app.proxy`. */
+  get ip(): string {
+    return this.#ctx.ip;
+  }
+
+  /** List of String: the addresses of client and proxies; empty without `app.proxy`. */
+  get ips(): string[] {
+    return this.#ctx.ips;
+  }
+
+  /** String. The media type of the body, without parameters: `"application/json"`; empty where there is none. */
+  get type(): string {
+    return this.#ctx.request.type;
+  }
+
+  /** Integer or `nil`. The length of the body in bytes, where the client told it. */
+  get length(): number | null {
+    return this.#ctx.request.length ?? null;
+  }
+
+  /** How it is printed, by Oso's traces among others: without query, headers and addresses. */
+  [INSPECT](): string {
+    return `Request { ${this.method} ${this.#ctx.path} }`;
+  }
+}
+
+/** The path from the root, also inside an app that koa-mount has taken a prefix off for. */
+function wholePath(ctx: Context): string {
+  const { path, mountPath } = ctx as Context & { mountPath?: string };
+  const original = pathOf(ctx.originalUrl);
+  // koa-mount leaves mountPath behind when it is done; the path is then whole again.
+  if (mountPath === undefined || path === original) return path;
+  const prefix = mountPath.replace(/\/$/, '');
+  const isMountedOnce =
+    path === '/' ? original === prefix || original === `${prefix}/` : original === prefix + path;
+  if (!isMountedOnce) throw errors.unknownPath();
+  return original;
+}
+
+/** The path of a request target, which may have come with scheme and host. */
+function pathOf(target: string): string {
+  return target.replace(/^[a-z][a-z\d+.-]*:\/\/[^/?#]*/i, '').replace(/[?#].*$/s, '');
+}
+
+/** Prints the names only: Oso prints what it is handed, and the values of headers are secrets. */
+class Names {
+  [INSPECT](): string {
+    return `{ ${Object.keys(this).join(', ')} }`;
+  }
+}
+
+const nilWhereAbsent: ProxyHandler<Names> = {
+  has: (_target, key) => typeof key === 'string',
+  get: (target, key) =>
+    typeof key === 'string' && Object.hasOwn(target, key) ? Reflect.get(target, key) : null,
+};
+
+/** Oso fails the whole policy where it looks up a name that is absent; for what a client may leave out, nil is meant. */
+function lookup<Value>(record: Record<string, Value>): Lookup<Value> {
+  return new Proxy(Object.assign(new Names(), record), nilWhereAbsent) as unknown as Lookup<Value>;
+}

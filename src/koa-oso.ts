@@ -1,0 +1,220 @@
+import type Koa from 'koa';
+import type { Context, Middleware } from 'koa';
+import type { Denial } from './authorization-state.js';
+import { errors } from './errors.js';
+import { type PolicyEngine, prepare } from './policy-engine.js';
+import { denyByDefault, RequestOso } from './request-oso.js';
+import { RequestOutcome } from './request-outcome.js';
+import { requireAuthorization } from './require-authorization.js';
+import { cutOff, discardBody, discardResponse, isAnsweredWithError, refuse } from './response.js';
+import { type AppWithRouters, performRouteAuthorization } from './route-authorization.js';
+import { check, type RouteCheck, requestOso, validate } from './route-check.js';
+import type { DefaultAction, DefaultActor } from './types.js';
+
+/** Tells who sent a request; `null` or `undefined` for nobody. */
+export type GetActor<Actor> = (ctx: Context) => Actor | null | undefined | Promise<Actor | null | undefined>;
+
+/**
+ * Answers a denied request by throwing the HTTP error that the application wants. Where it returns instead, koa-oso
+ * throws its own (403, or the denial's `status`).
+ */
+export type UnauthorizedAction<Actor = DefaultActor, Action = DefaultAction> = (
+  ctx: Context,
+  denial: Denial<Actor, Action>,
+) => void | Promise<void>;
+
+/** What takes middleware: a Koa app, whatever the types of its state and context are. */
+export interface Usable {
+  use(middleware: Middleware): unknown;
+}
+
+export interface KoaOsoOptions<Actor = DefaultActor, Action = DefaultAction> {
+  /** The Oso that decides. Give it here or with `setOso`, before its policy is loaded. */
+  oso?: PolicyEngine;
+  /** An app to call `initApp` with. */
+  app?: Usable;
+  /** Default: `ctx => ctx.state.user`. */
+  getActor?: GetActor<Actor>;
+  /** Default: throws 403 Forbidden. */
+  unauthorizedAction?: UnauthorizedAction<Actor, Action>;
+  /** Answer 404 instead of 403 where the actor may not even read the resource. Default: `false`. */
+  checkRead?: boolean;
+  /** The action that `checkRead` asks for. Default: `'read'`. */
+  readAction?: unknown;
+}
+
+/** What one KoaOso decides by; requests read it when they ask, so that a setter takes effect at once. */
+export interface Settings {
+  oso: PolicyEngine | undefined;
+  getActor: GetActor<unknown>;
+  unauthorizedAction: UnauthorizedAction<never, never>;
+  readonly checkRead: boolean;
+  readonly readAction: unknown;
+}
+
+/**
+ * Oso for a Koa app: configuration, and the middleware that goes to `app.use`.
+ *
+ * @typeParam Actor what `getActor` gives
+ * @typeParam Action the actions that may be asked for
+ * @example
+ * const koaOso = new KoaOso({ oso });
+ * app.use(authenticate); // sets ctx.state.user
+ * app.use(koaOso.middleware());
+ * app.use(koaOso.requireAuthorization());
+ */
+export class KoaOso<Actor = DefaultActor, Action = DefaultAction> {
+  readonly #settings: Settings;
+  readonly #apps = new Set<Koa>();
+
+  /** @throws {KoaOsoError} `ERR_KOA_OSO_INVALID_ARGUMENT`, see {@link KoaOso.setOso} */
+  constructor(options: KoaOsoOptions<Actor, Action> = {}) {
+    this.#settings = {
+      oso: undefined,
+      getActor: ctx => ctx.state.user,
+      unauthorizedAction: denyByDefault,
+      checkRead: options.checkRead ?? false,
+      readAction: options.readAction ?? 'read',
+    };
+    if (options.getActor !== undefined) this.setGetActor(options.getActor);
+    if (options.unauthorizedAction !== undefined) this.setUnauthorizedAction(options.unauthorizedAction);
+    if (options.oso !== undefined) this.setOso(options.oso);
+    if (options.app) this.initApp(options.app);
+  }
+
+  /**
+   * Sets the Oso that decides, and registers the class `Request` with it. Call it before the policy is loaded, so that
+   * rules on `Request` find their class, and a policy that names an unregistered class fails to load.
+   *
+   * @throws {KoaOsoError} `ERR_KOA_OSO_INVALID_ARGUMENT` where another class is registered as `Request`
+   */
+  setOso(oso: PolicyEngine): this {
+    prepare(oso);
+    this.#settings.oso = oso;
+    return this;
+  }
+
+  /** Sets how the actor of a request is found; sync or async, asked once a request. */
+  setGetActor(getActor: GetActor<Actor>): this {
+    this.#settings.getActor = functionGiven('getActor', getActor);
+    return this;
+  }
+
+  /**
+   * Sets how a denied request is answered.
+   *
+   * @example
+   * koaOso.setUnauthorizedAction((ctx, denial) => ctx.throw(denial.actor ? 403 : 401));
+   */
+  setUnauthorizedAction(unauthorizedAction: UnauthorizedAction<Actor, Action>): this {
+    this.#settings.unauthorizedAction = functionGiven('unauthorizedAction', unauthorizedAction);
+    return this;
+  }
+
+  /** The same as `app.use(koaOso.middleware())`, for apps that are made by a factory. */
+  initApp(app: Usable): this {
+    app.use(this.middleware());
+    return this;
+  }
+
+  /**
+   * The middleware that gives every request its `ctx.oso` and `ctx.state.oso`. It goes behind the one that sets
+   * `ctx.state.user`, and in front of all that authorizes.
+   *
+   * On the way back it waits for the checks that were not awaited, and puts a denial in place of the response.
+   */
+  middleware(): Middleware {
+    return async (ctx, next) => {
+      const outer = ctx.oso as RequestOso | undefined;
+      if (outer?.by(this.#settings)) return next();
+
+      this.#apps.add(ctx.app);
+      const outcome = new RequestOutcome(() => discardBody(ctx));
+      const oso = new RequestOso(ctx, this.#settings, outcome, outer);
+      ctx.oso = oso;
+      ctx.state.oso = oso.state;
+      try {
+        await next();
+        if (!outcome.isSettled) await outcome.settle();
+      } catch (error) {
+        // The error is the answer. What the handler had answered goes, be it that a check was refused or still may be.
+        if (outcome.refusal !== undefined || !outcome.isSettled) discardResponse(ctx, error);
+        outcome.close();
+        throw error;
+      } finally {
+        if (outer !== undefined) ctx.oso = outer;
+      }
+      const { refusal } = outcome;
+      if (refusal === undefined || (outcome.isEveryRefusalSeen && isAnsweredWithError(ctx))) {
+        outcome.close(late => cutOff(ctx, late));
+        return;
+      }
+      outcome.close();
+      outer?.outcome.refuse(refusal);
+      refuse(ctx, refusal);
+    };
+  }
+
+  /**
+   * A middleware that turns the response of a route into 500 where the route neither authorized nor skipped. It
+   * goes behind `middleware()`. What fails anyhow passes: unknown paths, wrong methods, errors; so does the answer of a
+   * router or of CORS to OPTIONS.
+   */
+  requireAuthorization(): Middleware {
+    return requireAuthorization();
+  }
+
+  /**
+   * A middleware that authorizes each request that matches a route of the app's routers, as a resource: the policy is
+   * asked `allow(actor, method, request)`, before any handler runs. It goes behind `middleware()`, and in front of the
+   * routers; these are found by themselves, also the one of `useKoaServer`. A route that is reached
+   * some other way is refused with 500.
+   *
+   * @param app the app whose routers are meant, in an app that is mounted into another; default: the app that runs
+   */
+  performRouteAuthorization(app?: AppWithRouters): Middleware {
+    return performRouteAuthorization(app);
+  }
+
+  /**
+   * A route middleware that authorizes before the handler runs.
+   *
+   * @throws {KoaOsoError} `ERR_KOA_OSO_INVALID_ARGUMENT`, at once, where `resource` is given as `undefined`
+   * @example
+   * router.get('/expenses/:id', koaOso.authorize({ resource: ctx => find(ctx.params.id), action: 'read' }), show);
+   */
+  authorize<Resource = unknown>(options: RouteCheck<Resource, Actor, Action> = {}): Middleware {
+    validate(options);
+    return async (ctx, next) => {
+      await check(ctx, options);
+      return next();
+    };
+  }
+
+  /** A route middleware that says that the route needs no authorization. */
+  skipAuthorization(reason?: string): Middleware {
+    return (ctx, next) => {
+      requestOso(ctx).skipAuthorization(reason);
+      return next();
+    };
+  }
+
+  /**
+   * The RequestOso of the request that is running, for code that is not handed a `ctx`: the data access layer. Needs
+   * `new Koa({ asyncLocalStorage: true })`.
+   *
+   * @throws {KoaOsoError} `ERR_KOA_OSO_NO_CURRENT_REQUEST` outside of a request
+   */
+  get current(): RequestOso<Actor, Action> {
+    for (const app of this.#apps) {
+      const oso = (app.currentContext?.oso as RequestOso | undefined)?.by(this.#settings);
+      if (oso !== undefined) return oso as unknown as RequestOso<Actor, Action>;
+    }
+    throw errors.noCurrentRequest();
+  }
+}
+
+function functionGiven<Given>(name: string, given: Given): Given {
+  if (typeof given === 'function') return given;
+  throw errors.invalidArgument(`What was given as ${name} is no function of ctx.`);
+}

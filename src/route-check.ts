@@ -1,0 +1,99 @@
+import type { Context } from 'koa';
+import { answerWith, errors, isClientError, KoaOsoError } from './errors.js';
+import type { AuthorizeOptions, RequestOso } from './request-oso.js';
+import type { DefaultAction, DefaultActor } from './types.js';
+
+/** A function of the request, sync or async. */
+export type OfContext<Value> = (ctx: Context) => Value | Promise<Value>;
+
+/** What a route is authorized for: the options of `koaOso.authorize` and of `@Authorize`. */
+export interface RouteCheck<Resource = unknown, Actor = DefaultActor, Action = DefaultAction> {
+  /**
+   * The resource, or a function that loads it; a class is a resource, not a function. Default: the request. Where
+   * the function gives `null` or `undefined` the answer is 404, and the policy is not asked.
+   */
+  resource?: Resource | OfContext<Resource | null | undefined>;
+  /** Default: the request's method. */
+  action?: Action;
+  /** The actor, or a function that gets it. Default: the request's actor. */
+  actor?: Actor | null | OfContext<Actor | null | undefined>;
+  /** Answer 404 instead of 403 where the actor may not even read the resource. Default: as given to `KoaOso`. */
+  checkRead?: boolean;
+}
+
+/** @throws {KoaOsoError} `ERR_KOA_OSO_MIDDLEWARE_MISSING` where the middleware did not run */
+export function requestOso(ctx: Context): RequestOso<unknown, unknown> {
+  const oso = ctx.oso as RequestOso<unknown, unknown> | undefined;
+  if (oso === undefined) throw errors.middlewareMissing();
+  return oso;
+}
+
+/** Refuses what is given as undefined, and most likely is an import that has not happened yet: it would mean the default. */
+export function validate(options: RouteCheck<unknown, unknown, unknown>): void {
+  if ('resource' in options && options.resource === undefined) {
+    throw errors.invalidArgument(
+      'The option resource is undefined. Leave it out to authorize the request, or pass ctx => resource.',
+    );
+  }
+}
+
+const loaded = new WeakMap<Context, readonly unknown[]>();
+
+/** The resources that the checks of this request loaded and authorized, the latest last. */
+export function loadedResources(ctx: Context): readonly unknown[] {
+  return loaded.get(ctx) ?? [];
+}
+
+/**
+ * Runs one check: loads the resource, authorizes it, and keeps it.
+ *
+ * @throws 404 where the resource is not there; else as `ctx.oso.authorize`
+ */
+export async function check(ctx: Context, options: RouteCheck<unknown, unknown, unknown>): Promise<void> {
+  const oso = requestOso(ctx);
+  try {
+    const resource = await load(ctx, options);
+    await oso.authorize(
+      resource,
+      isFunction(options.actor) ? await withActor(ctx, options, options.actor) : options,
+    );
+    if (isFunction(options.resource)) loaded.set(ctx, [...loadedResources(ctx), resource]);
+  } catch (error) {
+    throw answerWith(error);
+  }
+}
+
+async function load(ctx: Context, options: RouteCheck<unknown, unknown, unknown>): Promise<unknown> {
+  if (!isFunction(options.resource)) return 'resource' in options ? options.resource : ctx.request;
+  const resource = await userFunction(ctx, options.resource, errors.loaderFailed);
+  return resource ?? ctx.throw(404, { code: 'ERR_KOA_OSO_NOT_FOUND' });
+}
+
+async function withActor(
+  ctx: Context,
+  options: AuthorizeOptions<unknown, unknown>,
+  getActor: OfContext<unknown>,
+) {
+  const actor = (await userFunction(ctx, getActor, errors.getActorFailed)) ?? null;
+  return { ...options, actor };
+}
+
+/** Calls a function of the application. What it threw for the client to see stays; all else becomes 500. */
+async function userFunction(
+  ctx: Context,
+  call: OfContext<unknown>,
+  failed: (cause: unknown) => KoaOsoError,
+): Promise<unknown> {
+  try {
+    return await call(ctx);
+  } catch (error) {
+    throw isClientError(error) || error instanceof KoaOsoError ? error : failed(error);
+  }
+}
+
+/** A class is a function too; it is told by its prototype, which cannot be replaced. */
+function isFunction(value: unknown): value is OfContext<unknown> {
+  return (
+    typeof value === 'function' && Object.getOwnPropertyDescriptor(value, 'prototype')?.writable !== false
+  );
+}

@@ -1,0 +1,68 @@
+// biome-ignore-all lint/complexity/noBannedTypes: classes, of whatever constructor
+import { errors } from '../errors.js';
+import type { RouteCheck } from '../route-check.js';
+
+/** What a decorator said of a class or a method. */
+export type Declaration =
+  | { readonly authorize: RouteCheck<unknown, unknown, unknown> }
+  | { readonly skip: string | undefined };
+
+// Of a class as a whole under undefined; of its methods under their names.
+const declarations = new WeakMap<Function, Map<string | undefined, Declaration[]>>();
+
+/**
+ * Notes what a decorator said.
+ *
+ * @throws {KoaOsoError} `ERR_KOA_OSO_CONFLICTING_DECORATORS` where the target is to be authorized and skipped
+ */
+export function declare(controller: Function, method: string | undefined, declaration: Declaration): void {
+  const ofClass = declarations.get(controller) ?? new Map<string | undefined, Declaration[]>();
+  const existing = ofClass.get(method) ?? [];
+  if (existing.some(other => 'skip' in other !== 'skip' in declaration)) {
+    throw errors.conflictingDecorators(nameOf(controller, method));
+  }
+  // Decorators run from the bottom up, and read from the top down.
+  ofClass.set(method, [declaration, ...existing]);
+  declarations.set(controller, ofClass);
+}
+
+/**
+ * What holds for a method of a controller: all that was said of its classes and of the method itself, the base class
+ * first. A skip on a method lifts what was said up to there, and is not inherited by a method that overrides it; a skip on
+ * a class lifts what was said of its base classes as a whole.
+ */
+export function declarationsOf(controller: Function, method: string): Declaration[] {
+  let holding: { declaration: Declaration; ofMethod: boolean }[] = [];
+  const classes = lineage(controller);
+  for (const [index, each] of classes.entries()) {
+    const isOverridden = classes.slice(index + 1).some(derived => Object.hasOwn(derived.prototype, method));
+    for (const target of [undefined, method]) {
+      const ofMethod = target !== undefined;
+      for (const declaration of declarations.get(each)?.get(target) ?? []) {
+        if ('skip' in declaration) {
+          if (ofMethod && isOverridden) continue;
+          holding = ofMethod ? [] : holding.filter(other => other.ofMethod);
+        }
+        holding.push({ declaration, ofMethod });
+      }
+    }
+  }
+  return holding.map(({ declaration }) => declaration);
+}
+
+/** A class and its base classes, the most basic one first. */
+export function lineage(controller: Function): Function[] {
+  const classes: Function[] = [];
+  for (
+    let each = controller;
+    each !== Function.prototype && each !== null;
+    each = Object.getPrototypeOf(each)
+  ) {
+    classes.unshift(each);
+  }
+  return classes;
+}
+
+export function nameOf(controller: Function, method: string | undefined): string {
+  return method === undefined ? controller.name : `${controller.name}.${String(method)}`;
+}
