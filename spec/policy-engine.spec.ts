@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { KoaOsoError } from 'koa-oso';
+import { CompiledOso } from 'koa-oso/polar';
 import { Oso } from 'oso';
 import { codeOf, Expense, messageOfCause, PASSWORD_HASH, setUp, User } from './support/app.js';
 
@@ -111,11 +112,24 @@ describe('a policy that names an unregistered class', () => {
 });
 
 describe('a policy that fails', () => {
+  it('is told with rule and place where CompiledOso runs it', async () => {
+    const { router, send, errors, koaOso } = await setUp({ policy: '' });
+    const compiled = new CompiledOso();
+    compiled.registerClass(User);
+    compiled.registerClass(Expense);
+    koaOso.setOso(compiled);
+    await compiled.loadStr('allow(user: User, "fail", _: Expense) if\n  user.missing = 1;', 'spec.polar');
+    router.get('/', ctx => ctx.oso.authorize(rent, { action: 'fail' }));
+    await send('/', 'ann').expect(500, 'Internal Server Error');
+    expect(codeOf(errors)).to.equal('ERR_KOA_OSO_POLICY_FAILED');
+    expect(errors[0]?.message).to.contain('rule "allow" at spec.polar:2').and.not.contain('ann');
+  });
+
   it('is told by the name of its error alone; the values are in the cause', async () => {
     const { router, send, errors } = await setUp();
     router.get('/', ctx => ctx.oso.authorize(rent, { action: 'fail' }));
     await send('/', 'ann').expect(500, 'Internal Server Error');
-    expect(errors[0]?.message).to.contain('(RuntimeError::Application)').and.not.contain('ann');
+    expect(errors[0]?.message).to.contain(': RuntimeError::Application.').and.not.contain('ann');
     expect(messageOfCause(errors)).to.contain(PASSWORD_HASH);
   });
 

@@ -356,9 +356,10 @@ describe('README', () => {
 
   it('Errors: the table has every code, and no other', () => {
     const source = readFileSync(new URL('src/errors.ts', ROOT), 'utf8');
+    const [union = ''] = /export type ErrorCode =[^;]+;/.exec(source) ?? [];
     const codesIn = (text: string) => new Set(text.match(/ERR_KOA_OSO_[A-Z_]+/g));
-    const table = README.slice(README.indexOf('## Errors'), README.indexOf('## Versions'));
-    expect([...codesIn(table)]).to.have.members([...codesIn(source)]);
+    const table = README.slice(README.indexOf('## Errors'), README.indexOf('## CompiledOso'));
+    expect([...codesIn(table)]).to.have.members([...codesIn(union)]);
   });
 });
 

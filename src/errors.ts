@@ -127,6 +127,15 @@ export function isAnswer(error: unknown): error is Error {
   return error instanceof KoaOsoError || (error instanceof Error && answers.has(error));
 }
 
+/** What may be told of an error in the policy: all that CompiledOso says, for it names no values; of others, the name. */
+function toldOf(cause: unknown): string {
+  if (!(cause instanceof Error)) return 'unknown error';
+  const { code } = cause as { code?: unknown };
+  if (typeof code === 'string' && code.startsWith('ERR_KOA_OSO_POLICY'))
+    return cause.message.replace(/\.$/, '');
+  return /^[\w:]+$/.test(cause.name) ? cause.name : 'unknown error';
+}
+
 const REGISTER =
   'Call oso.registerClass(…) for every class that the policy names, before the policy is loaded.';
 
@@ -174,10 +183,9 @@ export const errors = {
   },
 
   policyFailed(cause: unknown): KoaOsoError {
-    const kind = cause instanceof Error && /^[\w:]+$/.test(cause.name) ? cause.name : 'unknown error';
     return new KoaOsoError(
       'ERR_KOA_OSO_POLICY_FAILED',
-      `The policy could not decide (${kind}). The error's cause has the details; it may hold values of the ` +
+      `The policy could not decide: ${toldOf(cause)}. The error's cause has the details; it may hold values of the ` +
         'actor and the resource, so mind where it is logged.',
       cause,
     );

@@ -31,10 +31,17 @@ async function failure(action: () => unknown): Promise<unknown> {
 
 const alice = new User('alice', 34);
 
-// Many of these policies have no allow rule, about which Oso would warn each time.
-process.env.POLAR_IGNORE_NO_ALLOW_WARNING = '1';
-
 describe('CompiledOso', () => {
+  // Many of these policies have no allow rule, about which Oso would warn each time.
+  const { POLAR_IGNORE_NO_ALLOW_WARNING } = process.env;
+  before(() => {
+    process.env.POLAR_IGNORE_NO_ALLOW_WARNING = '1';
+  });
+  after(() => {
+    if (POLAR_IGNORE_NO_ALLOW_WARNING === undefined) delete process.env.POLAR_IGNORE_NO_ALLOW_WARNING;
+    else process.env.POLAR_IGNORE_NO_ALLOW_WARNING = POLAR_IGNORE_NO_ALLOW_WARNING;
+  });
+
   it('is an Oso', () => {
     expect(new CompiledOso()).to.be.instanceOf(Oso);
   });
