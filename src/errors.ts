@@ -20,6 +20,7 @@
  * | `ERR_KOA_OSO_CONFLICTING_DECORATORS` | – | `@Authorize` and `@SkipAuthorization` on one target |
  * | `ERR_KOA_OSO_NO_AUTHORIZED_RESOURCE` | 500 | `@AuthorizedResource()` where nothing was loaded |
  * | `ERR_KOA_OSO_UNKNOWN_PATH` | 500 | a policy asked for a path that is not known, in apps mounted twice |
+ * | `ERR_KOA_OSO_UNFILTERABLE_POLICY` | 500 | a list was asked for by a policy that is no query; the message says which rule |
  * | `ERR_KOA_OSO_NO_CURRENT_REQUEST` | 500 | `koaOso.current` outside of a request |
  */
 export type ErrorCode =
@@ -40,6 +41,7 @@ export type ErrorCode =
   | 'ERR_KOA_OSO_CONFLICTING_DECORATORS'
   | 'ERR_KOA_OSO_NO_AUTHORIZED_RESOURCE'
   | 'ERR_KOA_OSO_UNKNOWN_PATH'
+  | 'ERR_KOA_OSO_UNFILTERABLE_POLICY'
   | 'ERR_KOA_OSO_NO_CURRENT_REQUEST';
 
 /**

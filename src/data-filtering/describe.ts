@@ -1,0 +1,163 @@
+import type { Class } from 'oso/dist/src/types.js';
+import { errors } from './errors.js';
+import type { Entity, EntityRelation, Field, FieldType, JoinTable, Schema } from './schema.js';
+
+/**
+ * The type of a field, as policies see its values: `integer` is of 32 bits, `bigint` is read as a string, `date` as a
+ * `Date`, and `{ enum: […] }` is one of these strings.
+ */
+export type FieldTypeDescription =
+  | 'text'
+  | 'uuid'
+  | 'integer'
+  | 'bigint'
+  | 'number'
+  | 'boolean'
+  | 'date'
+  | { readonly enum: readonly string[] };
+
+/** A field, where its type is not all there is to say. */
+export interface FieldDescription {
+  readonly type: FieldTypeDescription;
+  /** Whether it may be null; by default not. */
+  readonly nullable?: boolean;
+  /** The name of its column; by default that of the field. */
+  readonly column?: string;
+}
+
+/** Pairs of fields that are equal where rows are related: this entity's, and the other's. */
+export type FieldPairs = Readonly<Record<string, string>>;
+
+/** A relation: to `one` of an entity or to `many`. */
+export type RelationDescription = (
+  | { readonly one: string; readonly many?: undefined }
+  | { readonly many: string; readonly one?: undefined }
+) &
+  (
+    | { readonly on: FieldPairs; readonly through?: undefined }
+    | {
+        readonly on?: undefined;
+        /** A table between the two: its columns by the fields of this entity, and by those of the other. */
+        readonly through: {
+          readonly table: string;
+          readonly from: FieldPairs;
+          readonly to: FieldPairs;
+        };
+      }
+  ) & {
+    /** Whether a foreign key sees to it that what is referred to exists; by default not. */
+    readonly foreignKey?: boolean;
+  };
+
+/** What is to be known of a class whose instances are rows. */
+export interface EntityDescription {
+  readonly class: Class;
+  /** By default the name of the entity. */
+  readonly table?: string;
+  /** The fields of the primary key; by default `id`. */
+  readonly key?: readonly string[];
+  readonly fields: Readonly<Record<string, FieldTypeDescription | FieldDescription>>;
+  readonly relations?: Readonly<Record<string, RelationDescription>>;
+  /** The field that is set in rows that count as deleted. */
+  readonly deletedAt?: string;
+}
+
+/** Entities by the names that policies call them. */
+export type SchemaDescription = Readonly<Record<string, EntityDescription>>;
+
+const INT4 = { kind: 'integer', min: -(2 ** 31), max: 2 ** 31 - 1 } as const;
+
+/**
+ * Makes a schema of its description.
+ *
+ * @throws {KoaOsoError} `ERR_KOA_OSO_INVALID_ARGUMENT` where a relation or a key names what is not described
+ */
+export function describedSchema(description: SchemaDescription): Schema {
+  const schema = new Map<string, Entity>();
+  const relationsOf = new Map<string, Map<string, EntityRelation>>();
+  for (const [name, entity] of Object.entries(description)) {
+    const fields = new Map(
+      Object.entries(entity.fields).map(([field, type]) => [field, fieldOf(field, type)]),
+    );
+    const named = (field: string): Field => requireField(fields, name, field);
+    const relations = new Map<string, EntityRelation>();
+    relationsOf.set(name, relations);
+    schema.set(name, {
+      name,
+      class: entity.class,
+      table: entity.table ?? name,
+      key: (entity.key ?? ['id']).map(named),
+      fields,
+      relations,
+      deletedAt: entity.deletedAt === undefined ? undefined : named(entity.deletedAt),
+    });
+  }
+  for (const [name, { relations = {} }] of Object.entries(description)) {
+    for (const [relation, described] of Object.entries(relations)) {
+      const entity = schema.get(name) as Entity;
+      relationsOf.get(name)?.set(relation, relationOf(schema, entity, relation, described));
+    }
+  }
+  return schema;
+}
+
+function fieldOf(name: string, described: FieldTypeDescription | FieldDescription): Field {
+  const {
+    type,
+    nullable = false,
+    column = name,
+  } = typeof described === 'object' && 'type' in described ? described : { type: described };
+  return { name, column, nullable, type: typeOf(type) };
+}
+
+function typeOf(type: FieldTypeDescription): FieldType {
+  if (typeof type === 'object') return { kind: 'enum', values: type.enum };
+  return type === 'integer' ? INT4 : { kind: type };
+}
+
+function requireField(fields: ReadonlyMap<string, Field>, entity: string, name: string): Field {
+  const field = fields.get(name);
+  if (field === undefined) {
+    throw errors.invalidArgument(
+      `The description of the entity ${entity} names a field \`${name}\` that is not in its fields.`,
+    );
+  }
+  return field;
+}
+
+function relationOf(
+  schema: Schema,
+  entity: Entity,
+  name: string,
+  { one, many, on = {}, through, foreignKey = false }: RelationDescription,
+): EntityRelation {
+  const other = one ?? many;
+  const target = schema.get(other);
+  if (target === undefined) {
+    throw errors.invalidArgument(
+      `The relation \`${name}\` of the entity ${entity.name} leads to ${other}, which is not described.`,
+    );
+  }
+  const mine = (field: string) => requireField(entity.fields, entity.name, field);
+  const theirs = (field: string) => requireField(target.fields, target.name, field);
+  const join = Object.entries(on).map(([from, to]) => ({ from: mine(from), to: theirs(to) }));
+  const joinTable: JoinTable | undefined = through && {
+    table: through.table,
+    source: Object.entries(through.from).map(([field, column]) => ({ field: mine(field), column })),
+    target: Object.entries(through.to).map(([field, column]) => ({ field: theirs(field), column })),
+  };
+  const isOne = one !== undefined;
+  if (join.length === 0 && (joinTable?.source.length ?? 0) === 0) {
+    throw errors.invalidArgument(
+      `The relation \`${name}\` of the entity ${entity.name} says by no field what is related.`,
+    );
+  }
+  return {
+    name,
+    kind: isOne ? 'one' : 'many',
+    target,
+    join,
+    joinTable,
+    guaranteed: isOne && foreignKey && join.length > 0 && target.deletedAt === undefined,
+  };
+}

@@ -1,0 +1,51 @@
+import { Relation } from 'oso';
+import type { Entity, EntityRelation } from './schema.js';
+
+/**
+ * What a policy asks for by `expense.owner`: Oso hands it to the adapter as the value of a filter. The adapter takes what
+ * is loaded, and loads what is not.
+ */
+export class Related {
+  readonly owner: object;
+  readonly entity: Entity;
+  readonly relation: EntityRelation;
+
+  constructor(owner: object, entity: Entity, relation: EntityRelation) {
+    this.owner = owner;
+    this.entity = entity;
+    this.relation = relation;
+  }
+
+  /** What the property holds; undefined where it is not loaded. It may be a promise, of a relation that is lazy. */
+  get loaded(): unknown {
+    return (this.owner as Record<string, unknown>)[this.relation.name];
+  }
+}
+
+/**
+ * A relation that Oso follows. Oso would read a foreign key from a property of the owner, which need not have one, and
+ * ask the database each time, even for what is loaded. A getter by a symbol gives it the whole owner instead.
+ */
+export class FollowedRelation extends Relation {
+  constructor(entity: Entity, relation: EntityRelation) {
+    const getter = Symbol(`koa-oso: ${relation.name} of ${entity.name}`);
+    Object.defineProperty(entity.class.prototype, getter, {
+      get(this: object) {
+        return new Related(this, entity, relation);
+      },
+    });
+    super(relation.kind, relation.target.name, getter as unknown as string, relation.name);
+  }
+
+  /** What Oso's engine is told of it. It reads only the kind and the class. */
+  override serialize(): ReturnType<Relation['serialize']> {
+    return {
+      Relation: {
+        kind: this.kind,
+        other_class_tag: this.otherType,
+        my_field: this.otherField,
+        other_field: this.otherField,
+      },
+    };
+  }
+}
