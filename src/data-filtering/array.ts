@@ -109,12 +109,12 @@ function testsOf(related: (row: Row, relation: EntityRelation) => readonly Row[]
     and: parts => rows => parts.every(part => part(rows)),
     or: parts => rows => parts.some(part => part(rows)),
     not: part => rows => !part(rows),
-    compare: (column, operator, value) => rows => compare(valueOf(rows, column), operator, value),
+    compare: (column, operator, value) => rows => compare(fieldOf(rows, column), operator, value),
     compareColumns: (left, operator, right) => rows =>
-      compare(valueOf(rows, left), operator, valueOf(rows, right)),
-    in: (column, values) => rows => values.some(value => compare(valueOf(rows, column), '=', value)),
-    isNull: column => rows => valueOf(rows, column) == null,
-    isNotNull: column => rows => valueOf(rows, column) != null,
+      compare(fieldOf(rows, left), operator, fieldOf(rows, right)),
+    in: (column, values) => rows => values.some(value => compare(fieldOf(rows, column), '=', value)),
+    isNull: column => rows => fieldOf(rows, column) == null,
+    isNotNull: column => rows => fieldOf(rows, column) != null,
     exists: (relation, from, to, condition) => rows =>
       related(rows.get(from.number) as Row, relation).some(
         row => condition === undefined || condition(new Map(rows).set(to.number, row)),
@@ -122,7 +122,7 @@ function testsOf(related: (row: Row, relation: EntityRelation) => readonly Row[]
   };
 }
 
-function valueOf(rows: Rows, { source, field }: Column): unknown {
+function fieldOf(rows: Rows, { source, field }: Column): unknown {
   return read(rows.get(source.number) as Row, field.name);
 }
 

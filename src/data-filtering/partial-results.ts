@@ -1,6 +1,7 @@
 import { Variable } from 'oso';
 import { Expression } from 'oso/dist/src/Expression.js';
 import { Pattern } from 'oso/dist/src/Pattern.js';
+import type { Class } from 'oso/dist/src/types.js';
 import { compareColumns, compareToValue } from './comparison.js';
 import {
   always,
@@ -240,8 +241,8 @@ class PartialResults {
     const other = entityOf(this.#schema, tag)?.class;
     if (tag === entity.name) return true;
     if (other === undefined) throw unsupportedClass(tag);
-    if (other === entity.class || other.isPrototypeOf(entity.class)) return true;
-    if (entity.class.isPrototypeOf(other)) throw unsupportedClass(tag);
+    if (other === entity.class || inherits(entity.class, other)) return true;
+    if (inherits(other, entity.class)) throw unsupportedClass(tag);
     return false;
   }
 
@@ -446,6 +447,10 @@ function exists(relation: EntityRelation, from: Source, to: Source, condition: C
   const met =
     deletedAt === undefined ? condition : and([whereNull({ source: to, field: deletedAt }), condition]);
   return met.kind === 'never' ? never : { kind: 'exists', relation, from, to, condition: met };
+}
+
+function inherits(descendant: Class, ancestor: Class): boolean {
+  return descendant.prototype instanceof ancestor;
 }
 
 function endOf({ from, relations }: Path): Entity {
