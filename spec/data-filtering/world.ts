@@ -392,7 +392,7 @@ function expenseTags(
 }
 
 const tags = fc
-  .subarray([...TAG_IDS])
+  .subarray([...TAG_IDS], { minLength: 1 })
   .chain(ids => fc.tuple(...ids.map(id => instances(Tag, { id: fc.constant(id), isSecret: fc.boolean() }))));
 
 /** What a store may hold: a few dozen rows. */
