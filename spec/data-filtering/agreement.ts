@@ -131,7 +131,10 @@ class Agreement {
       await fc.assert(property, { numRuns: policies, seed: this.#seed });
     } catch (error) {
       // What fast-check itself has to say is all that was drawn.
-      throw (error as Error).cause ?? error;
+      const { cause } = error as Error;
+      if (!(cause instanceof Error)) throw error;
+      cause.message += `\nLISTS_SEED=${this.#seed} LISTS_CASES=${POLICIES_PER_DATA * ACTORS_PER_POLICY}`;
+      throw cause;
     }
   }
 

@@ -113,13 +113,16 @@ class PolicyWriter {
       ),
     );
     const helpers = this.#times(2, () => this.#helper());
-    const rules: Text = {
-      alternatives: this.#oneIn(30)
-        ? [`allow(_, "write", _: ${entity.name});\n`]
-        : [this.#rule(entity), ...this.#times(2, () => this.#rule(entity))],
-      joined: texts => texts.join('\n'),
-    };
-    const blocks = this.#oneIn(4) ? this.#blocks(entity) : '';
+    const hasBlocks = this.#oneIn(4);
+    const blocks = hasBlocks ? this.#blocks() : '';
+    const allow = [this.#rule(entity), ...this.#times(2, () => this.#rule(entity))];
+    if (this.#oneIn(30)) allow.splice(0, allow.length, `allow(_, "write", _: ${entity.name});\n`);
+    if (hasBlocks && ['Organization', 'Expense', 'Line'].includes(entity.name)) {
+      allow.push(
+        `allow(actor, action, resource: ${entity.name}) if has_permission(actor, action, resource);\n`,
+      );
+    }
+    const rules: Text = { alternatives: allow, joined: texts => texts.join('\n') };
     const written: Text = this.#helperNegated ? helpers.map(each => join(each)) : helpers;
     return { entity: entity.name as EntityName, text: [blocks, written, rules] };
   }
@@ -364,7 +367,7 @@ class PolicyWriter {
     if (type.kind !== 'date' && this.#oneIn(2)) return this.#literal(type);
     switch (type.kind) {
       case 'text':
-        return this.#pick('actor.text', 'actor.text', 'actor.name', 'actor.id');
+        return this.#pick('actor.text', 'actor.text', 'actor.name', 'actor.id', 'actor.id');
       case 'uuid':
         return this.#pick('actor.organizationId', 'actor.organizationId', 'actor.text');
       case 'enum':
@@ -474,7 +477,7 @@ class PolicyWriter {
   }
 
   /** Resource blocks, with roles through memberships and through relations. */
-  #blocks(entity: Entity): Text {
+  #blocks(): Text {
     const inOrganization = [
       'has_role(user: User, role: String, org: Organization) if m in org.members and m.user = user and m.role = role;\n',
       'has_role(user: User, role: String, org: Organization) if m in user.memberships and m.organization = org and m.role = role;\n',
@@ -513,9 +516,6 @@ class PolicyWriter {
       'has_relation(expense: Expense, "expense", line: Line) if expense = line.expense;\n',
       some(inOrganization),
       some(inExpense),
-      ['Organization', 'Expense', 'Line'].includes(entity.name)
-        ? `allow(actor, action, resource: ${entity.name}) if has_permission(actor, action, resource);\n`
-        : '',
     ];
   }
 

@@ -1,3 +1,4 @@
+import { Dict } from 'oso/dist/src/types.js';
 import {
   always,
   and,
@@ -21,19 +22,26 @@ const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 /** As databases write them. */
 const BIGINT = /^(0|-?[1-9]\d{0,18})$/;
 
+/** As Polar tells them apart: `=` unifies and `==` compares, for which a string and a number are an error. */
+export type PolicyOperator = Operator | '==';
+
 /**
  * Whether a column compares to a value as policies compare them, which differs from what SQL does: null equals null, a
- * string never equals a number, and a value that the column cannot hold is no error, but different from all that it can.
+ * string never unifies with a number, and a value that the column cannot hold is no error, but different from all that
+ * it can.
+ *
+ * @throws {Unfilterable} where the policy would run into an error, or the database could not tell
  */
-export function compareToValue(column: Column, operator: Operator, value: unknown): Condition {
+export function compareToValue(column: Column, policyOperator: PolicyOperator, value: unknown): Condition {
   const { field } = column;
   refuseUnsupported(field);
+  if (policyOperator !== '=') refuseMixed(field, value);
+  const operator = policyOperator === '==' ? '=' : policyOperator;
   if (value === null) return compareToNull(column, operator);
   if (value === undefined) {
     throw new Unfilterable({
       reason: `the field \`${field.name}\` is compared to a value that is undefined`,
       remedy: 'see to it that what the policy reads of the actor is loaded',
-      construct: { kind: 'attribute', name: field.name },
     });
   }
   if (operator === '=') return isEqual(column, value);
@@ -41,13 +49,35 @@ export function compareToValue(column: Column, operator: Operator, value: unknow
   return or([ordered(column, operator, value), nullIs(operator, value) ? whereNull(column) : never]);
 }
 
+/** Policies compare numbers, booleans and strings with their like only; and take `true` for 1. */
+function refuseMixed({ name, type }: Field, value: unknown): void {
+  const kind = Array.isArray(value) || value instanceof Dict ? 'list' : typeof value;
+  if (type.kind === 'date' || kind === PRIMITIVES[type.kind]) return;
+  if (kind === 'object' || kind === 'undefined' || kind === 'function') return;
+  throw new Unfilterable({
+    reason: `the field \`${name}\` (${type.kind}) is compared to a value of another type`,
+    remedy: 'compare it to a value of its own type',
+  });
+}
+
+const PRIMITIVES: Readonly<Record<FieldType['kind'], string>> = {
+  text: 'string',
+  uuid: 'string',
+  enum: 'string',
+  bigint: 'string',
+  integer: 'number',
+  number: 'number',
+  boolean: 'boolean',
+  date: 'object',
+  unsupported: 'object',
+};
+
 function compareToNull(column: Column, operator: Operator): Condition {
   if (operator === '=') return whereNull(column);
   if (operator === '!=') return whereNotNull(column);
   throw new Unfilterable({
     reason: `the field \`${column.field.name}\` is ordered against nil`,
     remedy: 'compare it to nil with = or != only',
-    construct: { kind: 'attribute', name: column.field.name },
   });
 }
 
@@ -114,7 +144,6 @@ function ordered(column: Column, operator: Operator, value: unknown): Condition 
   throw new Unfilterable({
     reason: `the field \`${column.field.name}\` (${type.kind}) is ordered against a value that it cannot be ordered against`,
     remedy: 'compare it to a value of its own type; only numbers, dates and text have an order',
-    construct: { kind: 'attribute', name: column.field.name },
   });
 }
 
@@ -166,7 +195,6 @@ export function compareColumns(left: Column, operator: Operator, right: Column):
     throw new Unfilterable({
       reason: `the fields \`${left.field.name}\` and \`${right.field.name}\` are of different types`,
       remedy: 'compare fields of one type, without transformers',
-      construct: { kind: 'attribute', name: left.field.name },
     });
   }
   const compared: Condition = { kind: 'compareColumns', left, operator, right };
@@ -182,7 +210,6 @@ export function compareColumns(left: Column, operator: Operator, right: Column):
     throw new Unfilterable({
       reason: `the fields \`${left.field.name}\` and \`${right.field.name}\` are ordered, and may be null`,
       remedy: 'order fields that are never null',
-      construct: { kind: 'attribute', name: left.field.name },
     });
   }
   return compared;
@@ -201,6 +228,5 @@ function refuseUnsupported({ name, type }: Field): void {
   throw new Unfilterable({
     reason: `the field \`${name}\` is ${type.why}`,
     remedy: 'decide by another field',
-    construct: { kind: 'attribute', name },
   });
 }

@@ -224,3 +224,22 @@ export function whereNull(column: Column): Condition {
 export function whereNotNull(column: Column): Condition {
   return column.field.nullable ? { kind: 'isNotNull', column } : always;
 }
+
+/** Whether a condition speaks of a row, or of one that it is related to. */
+export function speaksOf(condition: Condition, source: Source): boolean {
+  switch (condition.kind) {
+    case 'and':
+    case 'or':
+      return condition.conditions.some(part => speaksOf(part, source));
+    case 'compareColumns':
+      return [condition.left, condition.right].some(column => column.source.number === source.number);
+    case 'exists':
+    case 'notExists':
+      return condition.from.number === source.number || speaksOf(condition.condition, source);
+    case 'always':
+    case 'never':
+      return false;
+    default:
+      return condition.column.source.number === source.number;
+  }
+}

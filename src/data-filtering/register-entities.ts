@@ -1,18 +1,21 @@
-import { type Oso, Variable } from 'oso';
-import { Expression } from 'oso/dist/src/Expression.js';
-import { Pattern } from 'oso/dist/src/Pattern.js';
+import { type Oso, type Relation, Variable } from 'oso';
 import type { Class } from 'oso/dist/src/types.js';
-import type { PolicyEngine } from '../policy-engine.js';
+import { PolicyHost } from '../polar/host.js';
+import type { Policy } from '../polar/policy.js';
 import type { EntityAdapter } from './adapter.js';
+import { type EqualityFn, equalityOf } from './equality.js';
 import { errors } from './errors.js';
-import { conditionOf } from './partial-results.js';
+import { allowCondition, type PolicyWorld } from './policy-evaluation.js';
 import { PolicyText } from './policy-text.js';
 import { FollowedRelation } from './related.js';
 import { type Entity, entityOf, type FieldType, type Schema } from './schema.js';
 import { Unfilterable } from './unfilterable.js';
 
 /** What is needed of an Oso to filter lists. The class `Oso` of the package `oso` has it, whatever its type arguments are. */
-export type FilteringEngine = PolicyEngine & Pick<Oso, 'query' | 'queryRule'>;
+export interface FilteringEngine extends Pick<Oso, 'getFfi' | 'query' | 'registerClass'> {
+  authorizedQuery(actor: never, action: never, resourceClass: never): Promise<unknown>;
+  getHost(): Pick<ReturnType<Oso['getHost']>, 'getType' | 'types'> & { adapter: unknown };
+}
 
 const registered = new WeakSet<FilteringEngine>();
 
@@ -46,7 +49,7 @@ export function registerSchema(oso: FilteringEngine, schema: Schema): void {
   }
   const text = new PolicyText(oso);
   oso.authorizedQuery = (actor, action, resourceClass) =>
-    authorizedQuery(oso, schema, text, actor, action, resourceClass as Class | string);
+    authorizedQuery(oso, schema, text, actor, action, resourceClass);
 }
 
 function fieldsOf(entity: Entity): Map<string, Class | FollowedRelation> {
@@ -82,68 +85,85 @@ async function authorizedQuery(
   }
   const adapter = oso.getHost().adapter as Partial<EntityAdapter<unknown, unknown>>;
   if (typeof adapter.select !== 'function') throw errors.noAdapter();
-  if (!text.isKnown) throw errors.policyTextUnknown();
+  const policy = text.policy;
+  if (policy === undefined) throw errors.policyTextUnknown();
   const cut = text.findCut();
   if (cut !== undefined) {
     throw errors.unfilterable(
       { reason: '`cut` decides by the order of rules', remedy: 'say `not` in the rules that are cut off' },
-      [cut],
+      cut,
     );
   }
-  const results = await partialResults(oso, text, actor, action, entity);
+  const world = new OsoWorld(oso, schema, policy, text.constants);
   try {
-    return adapter.select(entity, conditionOf(schema, entity, results));
+    return adapter.select(entity, await allowCondition(world, schema, entity, actor, action));
   } catch (error) {
     if (!(error instanceof Unfilterable)) throw error;
-    const { construct } = error.obstacle;
-    throw errors.unfilterable(error.obstacle, construct === undefined ? [] : text.find(construct));
+    throw errors.unfilterable(error.obstacle, error.at, error);
   }
 }
 
-/** What Oso's engine makes of the question when all it knows of the resource is its class. */
-async function partialResults(
-  oso: FilteringEngine,
-  text: PolicyText,
-  actor: unknown,
-  action: unknown,
-  entity: Entity,
-): Promise<unknown[]> {
-  const resource = new Variable('resource');
-  const isEntity = new Expression('Isa', [resource, new Pattern({ tag: entity.name, fields: {} })]);
-  const results: unknown[] = [];
-  try {
-    const options = {
-      bindings: new Map([['resource', new Expression('And', [isEntity])]]),
-      acceptExpression: true,
-    };
-    for await (const result of oso.queryRule(options, 'allow', actor, action, resource)) {
-      results.push(result.get('resource'));
+/** What an Oso knows, for the evaluation of its policy. */
+class OsoWorld implements PolicyWorld {
+  readonly rules: Policy['rules'];
+  readonly unions: Policy['unions'];
+  readonly equals: EqualityFn;
+  readonly #oso: FilteringEngine;
+  readonly #host: PolicyHost;
+  /** What was loaded for the query: a policy may ask for it often. */
+  readonly #related = new Map<object, Map<Relation, Promise<unknown>>>();
+  readonly #constants: Map<string, Promise<{ readonly value: unknown } | undefined>>;
+
+  constructor(
+    oso: FilteringEngine,
+    schema: Schema,
+    policy: Policy,
+    constants: Map<string, Promise<{ readonly value: unknown } | undefined>>,
+  ) {
+    this.rules = policy.rules;
+    this.unions = policy.unions;
+    this.equals = equalityOf(() => schema);
+    this.#oso = oso;
+    this.#host = new PolicyHost(oso as unknown as Oso, this.equals);
+    this.#constants = constants;
+  }
+
+  async isInstance(value: unknown, tag: string): Promise<boolean> {
+    const type = this.#host.requireClass(tag);
+    const made = (value as { constructor?: unknown } | null | undefined)?.constructor;
+    if (typeof value === 'object' && this.#oso.getHost().getType(made as Class) !== undefined) {
+      return value instanceof type.cls;
     }
-  } catch (error) {
-    throw refusedByOso(error, text);
+    return Boolean(await type.isaCheck(value));
   }
-  return results;
+
+  /** Oso's engine keeps constants to itself; but it tells what a name stands for. */
+  constant(name: string): Promise<{ readonly value: unknown } | undefined> {
+    let known = this.#constants.get(name);
+    if (known === undefined) {
+      known = constantOf(this.#oso, name);
+      this.#constants.set(name, known);
+    }
+    return known;
+  }
+
+  relationOf(value: object, name: string): Relation | undefined {
+    return value.constructor === undefined ? undefined : this.#host.relation(value, name);
+  }
+
+  related(row: object, relation: Relation): Promise<unknown> {
+    const ofRow = this.#related.get(row) ?? new Map<Relation, Promise<unknown>>();
+    this.#related.set(row, ofRow);
+    const known = ofRow.get(relation) ?? this.#host.related(row, relation);
+    ofRow.set(relation, known);
+    return known;
+  }
 }
 
-/** Oso says where it met what it cannot evaluate without the resource; the rest of its message prints values. */
-function refusedByOso(error: unknown, text: PolicyText): unknown {
-  const { name, message } = describe(error);
-  if (name !== 'RuntimeError::Unsupported') return error;
-  const [, line, column, file] = / at line (\d+), column (\d+)(?: of file (.+?))?:?$/m.exec(message) ?? [];
-  const place = line === undefined ? [] : [text.ruleAt(file, Number(line), Number(column))];
-  return errors.unfilterable(
-    {
-      reason: 'it calls a method of the resource, or does with it what only JavaScript can',
-      remedy: 'compare fields of the resource, or of what it is related to, to values or to each other',
-    },
-    place,
-    error,
-  );
-}
-
-/** CompiledOso keeps what Oso's engine said as the cause of an error of its own. */
-function describe(error: unknown): { name: string; message: string } {
-  if (!(error instanceof Error)) return { name: '', message: '' };
-  const { cause } = error;
-  return cause instanceof Error && cause.name === error.name ? cause : error;
+async function constantOf(oso: FilteringEngine, name: string): Promise<{ value: unknown } | undefined> {
+  for await (const result of oso.query(`constant = ${name}`)) {
+    const value = result.get('constant');
+    return value instanceof Variable ? undefined : { value };
+  }
+  return undefined;
 }
