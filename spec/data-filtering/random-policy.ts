@@ -61,6 +61,8 @@ export function* writeEach(text: Text): Generator<string> {
 export interface RandomPolicy {
   readonly entity: EntityName;
   readonly text: Text;
+  /** Whether its alternatives are all that there are: those of resource blocks come together only. */
+  readonly isSplit: boolean;
 }
 
 export const ACTION = 'read';
@@ -124,7 +126,7 @@ class PolicyWriter {
     }
     const rules: Text = { alternatives: allow, joined: texts => texts.join('\n') };
     const written: Text = this.#helperNegated ? helpers.map(each => join(each)) : helpers;
-    return { entity: entity.name as EntityName, text: [blocks, written, rules] };
+    return { entity: entity.name as EntityName, text: [blocks, written, rules], isSplit: !hasBlocks };
   }
 
   /** `allow(…) if …;` */
@@ -493,7 +495,9 @@ class PolicyWriter {
       alternatives: this.#draw(fc.subarray, [...texts], { minLength: 1 }),
       joined: (each: readonly string[]) => each.join(''),
     });
-    const lines = (...texts: string[]) => some(texts.map(each => `  ${each};\n`));
+    // A role may follow from another by more than one of these.
+    const lines = (...texts: string[]) =>
+      this.#draw(fc.subarray, texts, { minLength: 1 }).map(each => `  ${each};\n`);
     return [
       'actor User {}\n',
       'resource Organization {\n  roles = ["owner", "member", "guest"];\n  permissions = ["read", "write"];\n',

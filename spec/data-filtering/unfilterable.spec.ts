@@ -1,0 +1,247 @@
+import { expect } from 'chai';
+import { Oso } from 'oso';
+import { arrayAdapter, entityEquality, registerEntities } from '../../src/data-filtering/array.js';
+import { registerSchema } from '../../src/data-filtering/register-entities.js';
+import type { Entity, Field } from '../../src/data-filtering/schema.js';
+import { KoaOsoError } from '../../src/index.js';
+import { CompiledOso } from '../../src/polar/index.js';
+import type { Engine } from './store.js';
+import { description, Expense, schema, User } from './world.js';
+
+class Travel extends Expense {}
+
+/** What no message may hold. */
+const SECRET = 'a secret of the actor';
+
+const actor = Object.assign(new User(), {
+  id: 'ann',
+  secret: SECRET,
+  secrets: [SECRET],
+  nothing: null,
+  huge: 2 ** 53,
+  draft: Object.assign(new User(), { name: SECRET }),
+  isBoss: () => true,
+});
+
+interface Unfilterable {
+  readonly what: string;
+  /** The condition in the second line of a rule; the error is to point at it. */
+  readonly condition: string;
+  readonly reason: string | RegExp;
+  readonly remedy: string | RegExp;
+  /** More rules. */
+  readonly rules?: string;
+}
+
+const unfilterable: readonly Unfilterable[] = [
+  {
+    what: 'arithmetic with fields',
+    condition: 'resource.cents + 1 > 5',
+    reason: 'it applies `+` to what only the database knows',
+    remedy: 'compare fields of the resource',
+  },
+  {
+    what: 'a method of the resource',
+    condition: 'resource.isOverdue()',
+    reason: 'it calls the method `isOverdue`',
+    remedy: 'compare fields of the resource',
+  },
+  {
+    what: 'a method of the actor that is given a field',
+    condition: 'actor.isBoss(resource.ownerId)',
+    reason: 'it calls the method `isBoss`',
+    remedy: 'compare fields of the resource',
+  },
+  {
+    what: 'cut',
+    condition: 'cut',
+    reason: '`cut` decides by the order of rules',
+    remedy: 'say `not` in the rules that are cut off',
+  },
+  {
+    what: 'a class that inherits from the entity',
+    condition: 'resource matches Travel',
+    reason: 'it asks of a row whether it is of the class `Travel`',
+    remedy: 'compare a field that tells',
+  },
+  {
+    what: 'an attribute that is not in the database',
+    condition: 'resource.color = "red"',
+    reason: '`color` is no field and no relation of Expense',
+    remedy: 'use what is in the database',
+  },
+  {
+    what: 'an attribute of a relation to many',
+    condition: 'resource.lines.cents = 1',
+    reason: '`cents` is no field and no relation of what is no row',
+    remedy: 'item in resource.items',
+  },
+  {
+    what: 'a field that is of no use in SQL',
+    condition: 'resource.photo = actor.secret',
+    reason: 'the field `photo` is encrypted',
+    remedy: 'decide by another field',
+  },
+  {
+    what: 'a text within a text',
+    condition: '"x" in resource.description',
+    reason: 'it applies `in` to what only the database knows',
+    remedy: 'compare fields of the resource',
+  },
+  {
+    what: 'an order of fields that may be null',
+    condition: 'resource.note < resource.description',
+    reason: 'the fields `note` and `description` are ordered, and may be null',
+    remedy: 'order fields that are never null',
+  },
+  {
+    what: 'an order against nil',
+    condition: 'resource.cents < actor.nothing',
+    reason: 'the field `cents` is ordered against nil',
+    remedy: 'compare it to nil with = or != only',
+  },
+  {
+    what: 'fields of different types',
+    condition: 'resource.cents = resource.description',
+    reason: 'the fields `cents` and `description` are of different types',
+    remedy: 'compare fields of one type',
+  },
+  {
+    what: 'a value of another type, for which the policy fails',
+    condition: 'resource.cents == actor.secret',
+    reason: 'the field `cents` (integer) is compared to a value of another type',
+    remedy: 'compare it to a value of its own type',
+  },
+  {
+    what: 'an order against a value of another type',
+    condition: 'resource.createdAt < actor.secret',
+    reason: 'the field `createdAt` (date) is ordered against a value',
+    remedy: 'compare it to a value of its own type',
+  },
+  {
+    what: 'a field compared to a row',
+    condition: 'resource.ownerId = resource.owner',
+    reason: 'the field `ownerId` is compared to a row',
+    remedy: 'compare it to a field of that row',
+  },
+  {
+    what: 'a new object',
+    condition: 'new Travel() = resource',
+    reason: 'it applies `new` to what only the database knows',
+    remedy: 'compare fields of the resource',
+  },
+  {
+    what: 'an entity that has no key yet',
+    condition: 'resource.owner = actor.draft',
+    reason: 'a row is compared to a User that has no key',
+    remedy: 'see to it that what the policy reads of the actor is saved',
+  },
+  {
+    what: 'a value of the actor that is not loaded',
+    condition: 'resource.ownerId = actor.name',
+    reason: 'the field `ownerId` is compared to a value that is undefined',
+    remedy: 'see to it that what the policy reads of the actor is loaded',
+  },
+  {
+    what: 'a number that Oso takes for another',
+    condition: 'resource.cents < actor.huge',
+    reason: 'it reads an integer beyond 2^53',
+    remedy: 'keep such numbers as strings',
+  },
+  {
+    what: 'a rule that goes from row to row without end',
+    condition: 'above(actor, resource.owner)',
+    rules: 'above(boss, user) if user.manager = boss or above(boss, user.manager);',
+    reason: 'the rule `above` calls itself without end',
+    remedy: 'say how deep it goes',
+  },
+  {
+    what: 'a list of fields',
+    condition: '[resource.id] == [1]',
+    reason: 'it makes a list or a dictionary of what only the database knows',
+    remedy: 'compare fields of the resource to values',
+  },
+  {
+    what: 'a dictionary of fields',
+    condition: '{a: resource.id} = {a: 1}',
+    reason: 'it makes a list or a dictionary of what only the database knows',
+    remedy: 'compare fields of the resource to values',
+  },
+  {
+    what: 'a variable that never gets a value',
+    condition: 'amount.cents = 1 and amount != nil',
+    reason: 'it asks for something of a variable that has no value yet',
+    remedy: 'say first what the variable is',
+  },
+];
+
+/** The world, with a field in it that cannot be compared. */
+function withUnsupportedField(): Map<string, Entity> {
+  const expense = schema.get('Expense') as Entity;
+  const photo: Field = {
+    name: 'photo',
+    column: 'photo',
+    nullable: true,
+    type: { kind: 'unsupported', why: 'encrypted' },
+  };
+  return new Map(schema).set('Expense', {
+    ...expense,
+    fields: new Map(expense.fields).set('photo', photo),
+  });
+}
+
+for (const engine of [Oso, CompiledOso] as (typeof Oso)[]) {
+  describe(`a policy that no query can express, for ${engine.name}`, () => {
+    for (const { what, condition, reason, remedy, rules = '' } of unfilterable) {
+      it(`is refused for ${what}`, async () => {
+        const oso = new (engine as Engine)<object[], object>({ equalityFn: entityEquality(description) });
+        registerSchema(oso, withUnsupportedField());
+        oso.registerClass(Travel);
+        oso.setDataFilteringAdapter(arrayAdapter(description, {}));
+        const policy = `allow(actor, "read", resource: Expense) if\n  actor = actor and resource = resource and\n    ${condition};\n${rules}`;
+        const error = await loadAndFilter(oso as Oso, policy);
+
+        expect(error).to.be.instanceOf(KoaOsoError);
+        expect(error).to.have.property('code', 'ERR_KOA_OSO_UNFILTERABLE_POLICY');
+        const { message } = error as Error;
+        expect(message).to.include(reason);
+        expect(message).to.match(/Instead, .+\.$/);
+        expect(message.slice(message.indexOf('Instead, '))).to.include(remedy);
+        expect(message).to.match(/, in rule `\w+` at expenses\.polar:\d+:\d+\. /);
+        if (rules === '') expect(message).to.include('in rule `allow` at expenses.polar:3:5. ');
+        expect(message).not.to.include(SECRET);
+      });
+    }
+  });
+}
+
+async function loadAndFilter(oso: Oso, policy: string): Promise<unknown> {
+  await oso.loadStr(policy, 'expenses.polar');
+  try {
+    await oso.authorizedQuery(actor, 'read', Expense);
+    return undefined;
+  } catch (error) {
+    return error;
+  }
+}
+
+describe('lists', () => {
+  it('are refused where there is no rule `allow`', async () => {
+    const oso = new (Oso as Engine)<object[], object>({ equalityFn: entityEquality(description) });
+    registerEntities(oso, description);
+    oso.setDataFilteringAdapter(arrayAdapter(description, {}));
+    const error = await loadAndFilter(oso as Oso, 'owns(user, expense) if expense.owner = user;');
+    expect(error).to.have.property('code', 'ERR_KOA_OSO_UNFILTERABLE_POLICY');
+    expect((error as Error).message).to.include('there is no rule `allow`');
+  });
+
+  it('are refused for a class that is no entity', async () => {
+    const oso = new (Oso as Engine)<object[], object>({ equalityFn: entityEquality(description) });
+    registerEntities(oso, description);
+    oso.setDataFilteringAdapter(arrayAdapter(description, {}));
+    await oso.loadStr('allow(_, _, _);');
+    const error = await oso.authorizedQuery(actor, 'read', Travel).then(undefined, each => each);
+    expect(error).to.have.property('code', 'ERR_KOA_OSO_UNREGISTERED_CLASS');
+    expect(error.message).to.include('Travel').and.to.include('registerEntities');
+  });
+});
