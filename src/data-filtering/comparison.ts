@@ -179,7 +179,10 @@ function orderedDate(column: Column, operator: Operator, value: Date): Condition
   const time = value.getTime();
   if (Number.isNaN(time)) return never;
   if (value < FIRST_DATE) return operator.startsWith('<') ? never : whereNotNull(column);
-  if (value >= LAST_DATE) return operator.startsWith('<') ? whereNotNull(column) : never;
+  if (value > LAST_DATE) return operator.startsWith('<') ? whereNotNull(column) : never;
+  // There is no later one to compare to.
+  if (time === LAST_DATE.getTime() && operator === '<=') return whereNotNull(column);
+  if (time === LAST_DATE.getTime() && operator === '>') return never;
   // What the database keeps of a millisecond's parts was cut off when the row was read.
   const next = new Date(time + 1);
   if (operator === '<=') return { kind: 'compare', column, operator: '<', value: next };

@@ -196,8 +196,19 @@ class Evaluation {
     }
   }
 
+  /** A value that stands for itself as a condition: it has to be true or false. */
   #holds(term: Term, frame: Frame, state: State, rest: Rest): Promise<Condition> {
-    return this.#value(term, frame, state, (value, after) => this.#unify(value, TRUE, after, rest));
+    return this.#value(term, frame, state, async (found, after) => {
+      const value = deref(found, after);
+      if (value instanceof Logic) throw unboundVariable();
+      if (isKnown(value) && typeof value.value === 'boolean') return value.value ? rest(after) : never;
+      if (value.kind !== 'field' || value.field.type.kind !== 'boolean') return this.#fail(after);
+      const isNull = this.#places.compare(value, '=', { kind: 'value', value: null });
+      const holds = await this.#given(this.#places.compare(value, '=', TRUE), after, rest);
+      if (isNull.kind === 'never') return holds;
+      const fails = this.#fail(after);
+      return or([holds, and([isNull, fails])]);
+    });
   }
 
   #all(terms: readonly Term[], frame: Frame, state: State, rest: Rest): Promise<Condition> {
