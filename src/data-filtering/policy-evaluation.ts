@@ -161,8 +161,8 @@ class Evaluation {
         return this.#not(state, rest, negated => this.#solve(first, frame, negated, done));
       case 'forall':
         return this.#not(state, rest, negated =>
-          this.#solve(first, frame, negated, each =>
-            this.#not(each, done, twice => this.#solve(second, frame, twice, done)),
+          this.#quantified(first, frame, negated, each =>
+            this.#not(each, done, twice => this.#quantified(second, frame, twice, done)),
           ),
         );
       case '=':
@@ -194,6 +194,30 @@ class Evaluation {
       default:
         throw unsupportedOperator(operator);
     }
+  }
+
+  /**
+   * What `forall` is given, as Oso takes it: a look-up that stands for itself need not find true or false, and values of
+   * different types that are looked up may be asked whether they are equal.
+   */
+  #quantified(term: Term, frame: Frame, state: State, rest: Rest): Promise<Condition> {
+    if (term.kind !== 'operation') return this.#solve(term, frame, state, rest);
+    if (term.operator === '.') {
+      return this.#value(term, frame, state, (value, after) => this.#unify(value, TRUE, after, rest));
+    }
+    const { operator, args } = term;
+    if ((operator !== '==' && operator !== '!=') || !args.some(looksUp)) {
+      return this.#solve(term, frame, state, rest);
+    }
+    return this.#values(args, frame, state, ([a, b], after) => {
+      const left = deref(a as Value, after);
+      const right = deref(b as Value, after);
+      if (!isKnown(left) || !isKnown(right) || !isGround(left.value) || !isGround(right.value)) {
+        return this.#compare(operator, left, right, after, rest);
+      }
+      const holds = this.#areSame(left.value, right.value) === (operator === '==');
+      return holds ? rest(after) : Promise.resolve(never);
+    });
   }
 
   /** A value that stands for itself as a condition: it has to be true or false. */
@@ -700,6 +724,18 @@ function isUndefined(value: Value): boolean {
   return (
     !(value instanceof Logic) && (value.kind === 'missing' || (isKnown(value) && value.value === undefined))
   );
+}
+
+/** Made of what Polar itself can compare. */
+function isGround(value: unknown): boolean {
+  if (Array.isArray(value)) return value.every(isGround);
+  return value instanceof Dict ? Object.values(value).every(isGround) : isPrimitive(value);
+}
+
+/** Whether a term, or a part of it, is looked up. */
+function looksUp(term: Term): boolean {
+  if (term.kind === 'operation') return term.operator === '.' || term.args.some(looksUp);
+  return term.kind === 'list' && term.items.some(looksUp);
 }
 
 function isPrimitive(value: unknown): value is string | number | boolean {
