@@ -1,8 +1,18 @@
 import { Relation } from 'oso';
 import { Dict } from 'oso/dist/src/types.js';
+import { calculate } from '../polar/arithmetic.js';
 import type { Unions } from '../polar/resource-blocks.js';
-import type { CallTerm, Comparison, Operation, PatternTerm, Rule, Term } from '../polar/syntax.js';
-import { compareStrings } from '../polar/terms.js';
+import type {
+  Arithmetic,
+  CallTerm,
+  Comparison,
+  Operation,
+  Operator,
+  PatternTerm,
+  Rule,
+  Term,
+} from '../polar/syntax.js';
+import { compareStrings, numberOf, type Value as PolarValue } from '../polar/terms.js';
 import { always, and, type Condition, negate, never, or } from './condition.js';
 import type { EqualityFn } from './equality.js';
 import { type Known, type Place, Places, type RowsPlace, unsupportedOperator } from './places.js';
@@ -353,7 +363,7 @@ class Evaluation {
         );
       case 'operation':
         if (term.operator === '.') return this.#attribute(term, frame, state, rest);
-        throw unsupportedOperator(term.operator);
+        return this.#arithmetic(term, frame, state, rest);
       default:
         throw unsupportedTerm();
     }
@@ -389,6 +399,30 @@ class Evaluation {
       kind: 'value',
       value: new Dict(Object.fromEntries(names.map((name, at) => [name, known[at]?.value]))),
     };
+  }
+
+  #arithmetic(
+    { operator, args, source, offset }: Operation,
+    frame: Frame,
+    state: State,
+    rest: RestOf<Value>,
+  ): Promise<Condition> {
+    if (!isArithmetic(operator)) throw unsupportedOperator(operator);
+    return this.#values(args, frame, state, async (values, after) => {
+      const [left, right] = values.map(value => deref(value, after)) as [Value, Value];
+      if (!isKnown(left) || !isKnown(right)) throw unsupportedOperator(operator);
+      if (typeof left.value !== 'number' || typeof right.value !== 'number') return this.#fail(after);
+      let result: PolarValue;
+      try {
+        result = calculate(operator, left.value, right.value, () => ({
+          rule: frame.rule,
+          ...source.placeAt(offset),
+        }));
+      } catch {
+        return this.#fail(after);
+      }
+      return rest({ kind: 'value', value: numberOf(result) }, after);
+    });
   }
 
   #attribute({ args }: Operation, frame: Frame, state: State, rest: RestOf<Value>): Promise<Condition> {
@@ -736,6 +770,10 @@ function isGround(value: unknown): boolean {
 function looksUp(term: Term): boolean {
   if (term.kind === 'operation') return term.operator === '.' || term.args.some(looksUp);
   return term.kind === 'list' && term.items.some(looksUp);
+}
+
+function isArithmetic(operator: Operator): operator is Arithmetic {
+  return ['+', '-', '*', '/', 'mod', 'rem'].includes(operator);
 }
 
 function isPrimitive(value: unknown): value is string | number | boolean {
