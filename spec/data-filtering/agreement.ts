@@ -229,11 +229,8 @@ class Agreement {
       if (code === 'ERR_KOA_OSO_UNFILTERABLE_POLICY') {
         expect(message).to.match(/^The policy cannot be turned into a query: .*\. Instead, .*\.$/);
         this.#tally.refused++;
-        if (process.env.LISTS_SHOW)
-          process.stdout.write(`${message}\n${process.env.LISTS_SHOW > '1' ? write(text) : ''}\n`);
       } else if (!isDefect(error as Error)) {
         this.#tally.failed++;
-        if (process.env.LISTS_SHOW) process.stdout.write(`${name} ${message}\n${write(text)}\n`);
       } else {
         throw new Error(`${write(text)}\nfails with ${name}: ${message}`, { cause: error });
       }

@@ -17,12 +17,20 @@ export class PolicyText {
   readonly constants = new Map<string, Promise<{ readonly value: unknown } | undefined>>();
 
   constructor(oso: Pick<Oso, 'getFfi'>) {
-    const ffi = oso.getFfi() as { load(sources: readonly OsoSource[]): void };
+    const ffi = oso.getFfi() as {
+      load(sources: readonly OsoSource[]): void;
+      registerConstant(name: string, value: unknown): void;
+    };
     const load = ffi.load.bind(ffi);
     ffi.load = sources => {
       load(sources);
       this.#sources = sources.map(({ src, filename }) => new PolicySource(src, filename));
       this.#policy = undefined;
+      this.constants.clear();
+    };
+    const registerConstant = ffi.registerConstant.bind(ffi);
+    ffi.registerConstant = (name, value) => {
+      registerConstant(name, value);
       this.constants.clear();
     };
   }

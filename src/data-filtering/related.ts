@@ -36,16 +36,4 @@ export class FollowedRelation extends Relation {
     });
     super(relation.kind, relation.target.name, getter as unknown as string, relation.name);
   }
-
-  /** What Oso's engine is told of it. It reads only the kind and the class. */
-  override serialize(): ReturnType<Relation['serialize']> {
-    return {
-      Relation: {
-        kind: this.kind,
-        other_class_tag: this.otherType,
-        my_field: this.otherField,
-        other_field: this.otherField,
-      },
-    };
-  }
 }
