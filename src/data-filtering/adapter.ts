@@ -14,7 +14,11 @@ type OsoAdapter<Query, Row> = Parameters<
  * @typeParam Query what `authorizedQuery` answers with
  * @typeParam Row what `authorizedResources` answers with, in an array
  */
-export interface EntityAdapter<Query, Row> extends OsoAdapter<Query, Row> {
+export interface EntityAdapter<Query, Row> {
+  /** For Oso, which calls it where a policy follows a relation. */
+  readonly buildQuery: OsoAdapter<Query, Row>['buildQuery'];
+  /** Runs what `authorizedQuery` has answered with. An Oso knows no type of queries unless it is told one, so it takes any. */
+  readonly executeQuery: (query: unknown) => Promise<Row[]>;
   /** @internal The query for those rows of an entity for which the condition holds. */
   readonly select: (entity: Entity, condition: Condition) => Query;
 }
@@ -51,7 +55,9 @@ export function entityAdapter<Query, Row>(access: DataSourceAccess<Query, Row>):
       return new Following(value) as Query;
     },
     executeQuery: async query =>
-      query instanceof Following ? ((await follow(access, query.related)) as Row[]) : access.execute(query),
+      query instanceof Following
+        ? ((await follow(access, query.related)) as Row[])
+        : access.execute(query as Query),
   };
 }
 
