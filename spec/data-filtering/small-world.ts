@@ -82,3 +82,51 @@ export const smallWorld = {
     { expense_id: 6, tag_id: 'travel' },
   ],
 } satisfies Data;
+
+/** Lists of expenses of many kinds. */
+export const POLICY = `
+  allow(user: User, "read", expense: Expense) if expense.owner = user;
+  allow(user: User, "see", expense: Expense) if expense.ownerId = user.id;
+  allow(_: User, "browse", _: Tag);
+  allow(_: User, "browse", _: Expense);
+  allow(user: User, "approve", expense: Expense) if
+    membership in expense.organization.members and membership.user = user and membership.role = "owner";
+  allow(_: User, "tagged", expense: Expense) if tag in expense.tags and tag.isSecret = true;
+  allow(user: User, "manage", expense: Expense) if expense.owner.manager = user;
+  allow(user: User, "oversee", expense: Expense) if expense.owner.manager.manager = user;
+  allow(_: User, "own", expense: Expense) if expense.ownerMembership.role = "owner";
+  allow(_: User, "public", expense: Expense) if expense.organization.isPublic = true;
+  allow(_: User, "orphan", expense: Expense) if expense.organization = nil;
+  allow(_: User, "unapproved", expense: Expense) if expense.approver = nil;
+  allow(_: User, "late", expense: Expense) if expense.description > "a";
+  allow(_: User, "paid", expense: Expense) if expense.paid = true;
+  allow(user: User, "dated", expense: Expense) if expense.paidAt = user.since;
+  allow(user: User, "undated", expense: Expense) if not expense.paidAt = user.since;
+  allow(_: User, "round", expense: Expense) if expense.amount = 10.25;
+  allow(_: User, "next", line: Line) if line.previous.cents < line.cents;
+`;
+
+/** The ids of the expenses on which ann may do what. */
+export const LISTS: Readonly<Record<string, readonly number[]>> = {
+  read: [1, 2],
+  approve: [1, 5],
+  tagged: [1, 3],
+  manage: [3],
+  oversee: [4],
+  own: [1, 3],
+  public: [1, 5],
+  orphan: [4],
+  unapproved: [1, 2, 4, 5],
+  late: [1, 3, 4, 5],
+  paid: [1],
+  round: [1],
+};
+
+/** A user of the small world. */
+export function actor(id = 'ann', since?: Date): User {
+  return Object.assign(
+    Object.create(User.prototype),
+    smallWorld.User.find(user => user.id === id),
+    { since },
+  );
+}
