@@ -18,6 +18,7 @@ import { Oso } from 'oso';
 import pg from 'pg';
 import request from 'supertest';
 import { openSqlJs } from '../support/sql-js.js';
+import { itAgrees } from './agreement.js';
 import { drizzleStores, SCHEMA } from './drizzle-store.js';
 import {
   entitiesOf,
@@ -551,3 +552,5 @@ async function rejects(promise: Promise<unknown>, code: string, text: string): P
   expect(error).to.be.instanceOf(KoaOsoError).with.property('code', code);
   expect((error as Error).message).to.include(text);
 }
+
+for (const store of drizzleStores()) itAgrees(store);

@@ -16,6 +16,7 @@ import { Oso } from 'oso';
 import pg from 'pg';
 import request from 'supertest';
 import { forKysely, openSqlJs } from '../support/sql-js.js';
+import { itAgrees } from './agreement.js';
 import { kyselyStores, SCHEMA, type WorldDatabase } from './kysely-store.js';
 import { actor, HOSTILE, LISTS, POLICY, smallWorld } from './small-world.js';
 import { description, Expense, Line, Tag, User } from './world.js';
@@ -547,3 +548,5 @@ async function rejects(promise: Promise<unknown>, code: string, text: string): P
   expect(error).to.be.instanceOf(KoaOsoError).with.property('code', code);
   expect((error as Error).message).to.include(text);
 }
+
+for (const store of kyselyStores()) itAgrees(store);
