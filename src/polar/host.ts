@@ -6,6 +6,7 @@ import { Predicate } from 'oso/dist/src/Predicate.js';
 import { NotCovered } from './errors.js';
 import { sortFields } from './syntax.js';
 import { Dictionary, Float, flatten, Instance, List, Logical, UNMADE, type Value } from './terms.js';
+import { Unknown } from './unknown.js';
 
 /** A constructor, as `registerClass` takes it. */
 // biome-ignore lint/suspicious/noExplicitAny: this is how oso types a class with any constructor.
@@ -190,6 +191,7 @@ export class PolicyHost {
       // Only a query's arguments may hold variables.
       return new List(items, undefined, variables === undefined);
     }
+    if (value instanceof Unknown) return value;
     if (value instanceof Variable) return this.#variable(value.name, variables);
     if (value instanceof Predicate || value instanceof Expression || value instanceof OsoPattern) {
       throw new NotCovered('a predicate, expression or pattern as a value', undefined);
@@ -231,6 +233,7 @@ export class PolicyHost {
 
   #toJs(value: Value, nameOf: (variable: Logical) => string, path: Logical[]): unknown {
     if (typeof value !== 'object') return value;
+    if (value instanceof Unknown) throw new NotCovered('a value that is not known', undefined);
     if (value instanceof Instance) {
       if (value.value === UNMADE)
         throw new NotCovered('an instance as an argument of its own constructor', undefined);
