@@ -21,6 +21,12 @@ export interface RegisteredClass {
   readonly isaCheck: (instance: unknown) => unknown;
 }
 
+/** A relation that knows what is loaded of it. */
+export interface LoadedRelation extends Relation {
+  /** What the owner holds of it; undefined where it is not loaded. */
+  loadedFrom(owner: object): unknown;
+}
+
 export type EqualityFn = (left: unknown, right: unknown) => unknown;
 
 const MAX_NESTING = 500;
@@ -130,8 +136,13 @@ export class PolicyHost {
     return field instanceof Relation ? field : undefined;
   }
 
-  /** Loads what a relation points to, through the data filtering adapter. */
-  async related(receiver: object, relation: Relation): Promise<unknown> {
+  /** What a relation leads to: what is loaded of it, or else what the data filtering adapter loads. */
+  related(receiver: object, relation: Relation): unknown {
+    const loaded = (relation as Partial<LoadedRelation>).loadedFrom?.(receiver);
+    return loaded === undefined ? this.#load(receiver, relation) : loaded;
+  }
+
+  async #load(receiver: object, relation: Relation): Promise<unknown> {
     const { otherType, otherField, myField, kind } = relation;
     this.requireClass(otherType);
     const { adapter } = this.#oso.getHost();
