@@ -14,10 +14,8 @@ type OsoAdapter<Query, Row> = Parameters<
  * @typeParam Query what `authorizedQuery` answers with
  * @typeParam Row what `authorizedResources` answers with, in an array
  */
-export interface EntityAdapter<Query, Row> {
-  /** For Oso, which calls it where a policy follows a relation. */
-  readonly buildQuery: OsoAdapter<Query, Row>['buildQuery'];
-  /** Runs what `authorizedQuery` has answered with. An Oso knows no type of queries unless it is told one, so it takes any. */
+export interface EntityAdapter<Query, Row> extends OsoAdapter<Query, Row> {
+  /** Runs a query that {@link EntityAdapter.buildQuery} or `authorizedQuery` made. Any Oso takes the adapter, whatever its type arguments. */
   readonly executeQuery: (query: unknown) => Promise<Row[]>;
   /** @internal The query for those rows of an entity for which the condition holds. */
   readonly select: (entity: Entity, condition: Condition) => Query;
