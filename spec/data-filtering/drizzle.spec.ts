@@ -146,6 +146,11 @@ for (const store of drizzleStores()) {
       });
     });
 
+    it('asks no row for a part of a key whose other part is null', async () => {
+      const lines = (await oso.authorizedResources(actor(), 'after', Line)) as Line[];
+      expect(lines.map(({ expenseId, number }) => [expenseId, number])).to.deep.equal([[1, 2]]);
+    });
+
     describe('what is selected from it', () => {
       it("takes conditions by the table's own columns, an order and a page, and counts", async () => {
         const allowed = await allowedTo('browse');

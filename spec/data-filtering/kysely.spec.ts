@@ -125,6 +125,11 @@ for (const store of kyselyStores()) {
       });
     });
 
+    it('asks no row for a part of a key whose other part is null', async () => {
+      const lines = (await oso.authorizedResources(actor(), 'after', Line)) as Line[];
+      expect(lines.map(({ expenseId, number }) => [expenseId, number])).to.deep.equal([[1, 2]]);
+    });
+
     describe('a query that is refined', () => {
       it('takes conditions, an order and a page, and counts', async () => {
         const query = await queryOf('browse');

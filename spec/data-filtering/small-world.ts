@@ -104,6 +104,7 @@ export const POLICY = `
   allow(user: User, "undated", expense: Expense) if not expense.paidAt = user.since;
   allow(_: User, "round", expense: Expense) if expense.amount = 10.25;
   allow(_: User, "next", line: Line) if line.previous.cents < line.cents;
+  allow(_: User, "after", line: Line) if line.previous.expenseId = 1;
 `;
 
 /** The ids of the expenses on which ann may do what. */

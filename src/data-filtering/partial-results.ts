@@ -309,12 +309,13 @@ export class PartialResults {
   #compareField({ path, field }: FieldPlace, operator: Operator, value: unknown): Condition {
     const last = path.relations.at(-1);
     const reference = last?.guaranteed ? last.join.find(({ to }) => to === field)?.from : undefined;
-    if (reference === undefined) {
+    if (last === undefined || reference === undefined) {
       return this.#through(path, source => compareToValue({ source, field }, operator, value));
     }
     return this.#through({ ...path, relations: path.relations.slice(0, -1) }, source =>
       and([
-        whereNotNull({ source, field: reference }),
+        // All of it: of a key of several fields, a part may be there where the others are null.
+        this.#related(source, last),
         // A reference has the type of what it refers to.
         compareToValue(
           { source, field: { ...reference, type: field.type, nullable: false } },
