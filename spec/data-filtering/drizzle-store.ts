@@ -50,7 +50,7 @@ function sqliteStore(): DrizzleStore {
   return storeOf('Drizzle on SQLite', 'sqlite', sqliteTables, async logger => {
     const database = await openSqlJs();
     return {
-      db: drizzleSqlJs(database as never, { logger }) as unknown as AnyDatabase,
+      db: drizzleSqlJs(database, { logger }) as unknown as AnyDatabase,
       run: async statement => database.run(statement),
       close: async () => database.close(),
     };

@@ -303,7 +303,7 @@ describe('what Drizzle keeps in SQLite', () => {
     database.run(
       'create table notes (id integer primary key, at integer, price numeric, "text" text collate nocase, json text, decimal numeric, "then" text)',
     );
-    db = drizzleSqlJs(database as never);
+    db = drizzleSqlJs(database);
     await db.insert(notes).values([
       { id: 1, at: new Date('2026-01-01T00:00:00.000Z'), price: 10.25, text: 'ann' },
       { id: 2, at: new Date('2026-01-01T00:00:01.000Z'), price: 9, text: 'Ann' },
@@ -500,7 +500,7 @@ describe('registerEntities of Drizzle', () => {
   });
 
   it('drizzleAdapter refuses a database of another kind, and entities of another object', async () => {
-    const db = drizzleSqlJs((await openSqlJs()) as never);
+    const db = drizzleSqlJs(await openSqlJs());
     expect(() => drizzleAdapter(db, entitiesOf(pgTables))).to.throw(KoaOsoError, 'of the kind');
     const oso = new Oso();
     registerEntities(oso, entitiesOf(sqliteTables));
