@@ -408,7 +408,7 @@ if (url !== undefined) {
 
     it('compares whole numbers and enums, and what they cannot hold', async () => {
       expect(await idsOf(db, entities, 'note.serial > value', 5)).to.deep.equal([1]);
-      expect(await idsOf(db, entities, 'note.serial < value', 2 ** 62)).to.deep.equal([1, 2]);
+      expect(await idsOf(db, entities, 'note.serial < value', 2 ** 40)).to.deep.equal([2]);
       expect(await idsOf(db, entities, 'note.small = value', 40000)).to.be.empty;
       expect(await idsOf(db, entities, 'note.small < value', 40000)).to.deep.equal([1, 2]);
       expect(await idsOf(db, entities, 'note.mood = value', 'good')).to.deep.equal([1]);
