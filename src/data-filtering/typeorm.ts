@@ -6,7 +6,7 @@ import { type EqualityFn, equalityOf } from './equality.js';
 import { errors } from './errors.js';
 import { type FilteringEngine, registerSchema } from './register-entities.js';
 import type { Related } from './related.js';
-import type { Entity, EntityRelation, Field, Schema } from './schema.js';
+import type { Entity, EntityRelation, Schema } from './schema.js';
 import { type Translation, translate } from './translate.js';
 import { dialectOf } from './typeorm-columns.js';
 import { confine, Parameters } from './typeorm-query.js';
