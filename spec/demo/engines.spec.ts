@@ -45,7 +45,9 @@ describe('the engine of the expense tracker', () => {
   }
 });
 
-describe('the policy of the expense tracker', () => {
+describe('the policy of the expense tracker', function () {
+  // Thousands of questions to Oso's engine.
+  this.timeout(60_000);
   const oso = engineOf(Oso);
   const compiled = engineOf(CompiledOso) as CompiledOso;
   let actors: (User | null)[];
