@@ -80,6 +80,11 @@ export function entityEquality(description: SchemaDescription): EqualityFn {
  * is done to the query (`where`, `clearWhere`, joins, `orderBy`, counts), no row comes in that is not allowed.
  * `authorizedResources` answers with instances of the entity's class, as {@link instancesOf} makes them.
  *
+ * Kysely knows no types of columns when it runs, so the description is taken at its word. On PostgreSQL `text` is for columns
+ * of the types text and varchar (char(n) and citext compare otherwise), `date` for timestamptz (or days and timestamps, where
+ * the time zones of the session and of the process are the same), `number` for double precision and for numeric of up to
+ * 15 digits (real is read as another number), `integer` for integer and `bigint` for bigint.
+ *
  * On SQLite, which has no booleans and no dates, `boolean` is kept as 1 and 0, and `date` as what `toISOString()` gives;
  * of a date that is kept otherwise, no comparison holds.
  *
