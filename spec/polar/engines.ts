@@ -50,14 +50,20 @@ export class Engines {
   #osoWorld = makeWorld();
   #compiledWorld = makeWorld();
 
-  constructor() {
+  readonly #onAsk: (engine: 'oso' | 'compiled') => void;
+
+  /** `onAsk` is told which engine is about to be asked. */
+  constructor(onAsk: (engine: 'oso' | 'compiled') => void) {
+    this.#onAsk = onAsk;
     this.#renew();
   }
 
   async ask(given: Case): Promise<{ oso: Answers; compiled: Answers }> {
     if (++this.#cases > Engines.#MAX_CASES) this.#renew();
     this.#fallbacks = [];
+    this.#onAsk('oso');
     const oso = await askLoaded(this.#oso, this.#osoWorld, given);
+    this.#onAsk('compiled');
     const compiled = await askLoaded(this.#compiled as unknown as Oso, this.#compiledWorld, given);
     if (![...oso, ...compiled].some(isCrash)) {
       this.#oso.clearRules();
