@@ -52,7 +52,7 @@ export class Engines {
 
   readonly #onAsk: (engine: 'oso' | 'compiled') => void;
 
-  /** `onAsk` is told which engine is about to be asked. */
+  /** `onAsk` is told whose engine is about to be asked: a query that falls back is asked of Oso's. */
   constructor(onAsk: (engine: 'oso' | 'compiled') => void) {
     this.#onAsk = onAsk;
     this.#renew();
@@ -61,10 +61,10 @@ export class Engines {
   async ask(given: Case): Promise<{ oso: Answers; compiled: Answers }> {
     if (++this.#cases > Engines.#MAX_CASES) this.#renew();
     this.#fallbacks = [];
-    this.#onAsk('oso');
-    const oso = await askLoaded(this.#oso, this.#osoWorld, given);
-    this.#onAsk('compiled');
-    const compiled = await askLoaded(this.#compiled as unknown as Oso, this.#compiledWorld, given);
+    const oso = await askLoaded(this.#oso, this.#osoWorld, given, () => this.#onAsk('oso'));
+    const compiled = await askLoaded(this.#compiled as unknown as Oso, this.#compiledWorld, given, () =>
+      this.#onAsk('compiled'),
+    );
     if (![...oso, ...compiled].some(isCrash)) {
       this.#oso.clearRules();
       this.#compiled.clearRules();
@@ -80,7 +80,12 @@ export class Engines {
     this.#oso = new Oso();
     this.#osoWorld = makeWorld();
     this.#osoWorld.register(this.#oso);
-    this.#compiled = new CompiledOso({ onFallback: fallback => this.#fallbacks.push(fallback) });
+    this.#compiled = new CompiledOso({
+      onFallback: fallback => {
+        this.#onAsk('oso');
+        this.#fallbacks.push(fallback);
+      },
+    });
     this.#compiledWorld = makeWorld();
     this.#compiledWorld.register(this.#compiled as unknown as Oso);
   }
@@ -100,12 +105,19 @@ async function ask(oso: Oso, given: Case): Promise<string[]> {
   }
 }
 
-async function askLoaded(oso: Oso, world: World, { policy, questions }: Case): Promise<string[]> {
+async function askLoaded(
+  oso: Oso,
+  world: World,
+  { policy, questions }: Case,
+  onAsk = () => {},
+): Promise<string[]> {
+  onAsk();
   const loaded = await quietly(() => answerTo(() => oso.loadStr(policy, 'policy.polar')));
   if (loaded.startsWith('error')) return [loaded];
   const answers: string[] = [];
   const printed: unknown[] = [];
   for (const question of questions) {
+    onAsk();
     answers.push(await quietly(() => answerTo(() => put(oso, world, question)), printed));
     if (isCrash(answers.at(-1) as string)) return answers;
   }

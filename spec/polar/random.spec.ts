@@ -7,8 +7,8 @@ import type { Batch, Message } from './random-worker.js';
 const cases = Number(process.env.FUZZ_CASES ?? 2000);
 const seed = Number(process.env.FUZZ_SEED ?? (process.env.FUZZ_CASES ? Date.now() % 0x7fffffff : 1));
 const BATCH = 5000;
-/** Longer than any query that CompiledOso's budget of five seconds ends. */
-const HANG_MILLISECONDS = 20_000;
+/** Much longer than the five seconds after which CompiledOso's budget ends a query, for the machine may be busy. */
+const HANG_MILLISECONDS = 60_000;
 
 describe('CompiledOso answers random policies like Oso', () => {
   it(`for ${cases} cases from seed ${seed}`, async function () {
