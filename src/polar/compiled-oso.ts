@@ -186,7 +186,10 @@ export class CompiledOso<
    */
   override async queryRuleOnce(name: string, ...args: unknown[]): Promise<boolean> {
     try {
-      const query = Query.forRule(this.#ready(), this.#host, this.#budget, name, args);
+      const policy = this.#ready();
+      const fact = policy.predicate(name)?.fact(args);
+      if (fact !== undefined) return fact;
+      const query = Query.forRule(policy, this.#host, this.#budget, name, args);
       const outcome = query.begin();
       if (outcome === 'result') return true;
       if (outcome === 'exhausted') return false;
