@@ -134,7 +134,8 @@ async function put(oso: Oso, { constants }: World, question: Question): Promise<
 
 const MAX_RESULTS = 200;
 
-async function collect(results: AsyncIterable<Map<string, unknown>>): Promise<unknown[]> {
+/** The results of a query, each as its bindings by name. */
+export async function collect(results: AsyncIterable<Map<string, unknown>>): Promise<unknown[]> {
   const collected: unknown[] = [];
   for await (const bindings of results) {
     const names = [...bindings.keys()].sort();
@@ -144,7 +145,8 @@ async function collect(results: AsyncIterable<Map<string, unknown>>): Promise<un
   return collected;
 }
 
-async function answerTo(action: () => unknown): Promise<string> {
+/** What came of it, as text that is the same for both engines where they did the same. */
+export async function answerTo(action: () => unknown): Promise<string> {
   try {
     return describe(await action());
   } catch (error) {
@@ -188,7 +190,10 @@ function isResults(value: unknown): value is AsyncIterable<Map<string, unknown>>
 }
 
 /** What the policy prints is kept, for it belongs to the answers; warnings are not. */
-async function quietly(action: () => Promise<string>, printed: unknown[] = []): Promise<string> {
+export async function quietly<Result>(
+  action: () => Promise<Result>,
+  printed: unknown[] = [],
+): Promise<Result> {
   const { log, warn, error } = console;
   // biome-ignore-start lint/suspicious/noConsole: Oso prints there, and what it prints is compared.
   console.log = (...args: unknown[]) => printed.push(...args);

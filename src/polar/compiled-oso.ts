@@ -146,6 +146,12 @@ export class CompiledOso<
     this.#setPolicy([]);
   }
 
+  /** As in Oso: there are no answers after that, only errors. */
+  override free(): void {
+    super.free();
+    this.#leaveToOso('it was freed');
+  }
+
   /**
    * As in Oso; and throws an error with code `ERR_KOA_OSO_UNREGISTERED_CLASS` where a rule names a class that is not
    * registered, as the first query to reach it would fail. Nothing is loaded then.
