@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import { applications } from './corpus/applications.js';
 import { blocks } from './corpus/blocks.js';
 import type { Feature } from './corpus/corpus.js';
 import { hosts } from './corpus/hosts.js';
@@ -8,7 +9,15 @@ import { syntax } from './corpus/syntax.js';
 import { terms } from './corpus/terms.js';
 import { askCompiled, askOso, type Case, isCrash } from './engines.js';
 
-const features: readonly Feature[] = [...syntax, ...terms, ...rules, ...logic, ...hosts, ...blocks];
+const features: readonly Feature[] = [
+  ...syntax,
+  ...terms,
+  ...rules,
+  ...logic,
+  ...hosts,
+  ...blocks,
+  ...applications,
+];
 
 describe('CompiledOso answers like Oso', () => {
   let cases = 0;

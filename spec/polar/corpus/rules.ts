@@ -207,6 +207,22 @@ export const rules = [
     ['f(x, y) if g(x) and k(y); g(x) if x in [1, 2] and cut; k(y) if y in [3, 4] and cut;', 'f(x, y)'],
     ['f(x) if g(x) and g(y) and y = x; g(x) if x in [1, 2] and cut;', 'f(x)'],
     ['f(x) if not (x = 1 and cut); g(2);', 'f(1)', 'f(2)'],
+    ['f(x) if cut and (cut or x = 5); f(7);', 'f(x)', 'f(5)', 'f(7)', 'f(1)'],
+    ['f(x) if cut and ((cut or x = 5) and _ in [1, 2]); f(7);', 'f(x)', 'f(5)', 'f(7)'],
+    ['f(x) if true and ((cut or x = 5) and _ in [1, 2]); f(7);', 'f(x)', 'f(5)', 'f(7)'],
+    ['f(x) if x in [1, 2] and cut and ((cut or x = 5) and x = x); f(7);', 'f(x)', 'f(2)'],
+    [
+      'f(x) if x in [1, 2] and cut and (((x = 2 or true) and cut and (x = 7 or x = 1 and cut or x = 2)) or x = 8); f(7);',
+      'f(x)',
+      'f(2)',
+      'f(8)',
+    ],
+    ['f(x) if cut and (x in [1, 2] and (cut or x = 2)) and (x = 1 or cut); f(3);', 'f(x)', 'f(2)'],
+    [
+      'f(x) if cut and forall(y in [1, 2] and cut and (cut or y = 2), y = 1 and (cut or y = 2)); f(3);',
+      'f(x)',
+    ],
+    ['f(1); f(2);', 'cut and (f(x) or x = 5)', 'x = 1 and cut and (cut or f(x))', 'f(x) and (cut or x = 3)'],
     ['f(x) if forall(y in [1, 2], y < 3 and cut) and x = 1;', 'f(x)'],
   ),
   feature(
