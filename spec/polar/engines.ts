@@ -1,6 +1,6 @@
 import { inspect } from 'node:util';
 import { Oso, Variable } from 'oso';
-import { CompiledOso, type Fallback } from '../../src/polar/index.js';
+import { CompiledOso, type Fallback, type FallbackCount } from '../../src/polar/index.js';
 import { makeWorld, type World } from './world.js';
 
 /** A question to a policy: a text in Polar's notation, or something to do with an Oso. */
@@ -22,11 +22,34 @@ export interface Answers {
   readonly fallbacks: readonly Fallback[];
 }
 
+/** What CompiledOso answers, with what it says of its fallbacks. */
+export interface CompiledAnswers extends Answers {
+  readonly fallbacks: readonly FallbackCount[];
+}
+
+/** Oso's own way to ask its engine, whatever a spec puts around it. */
+const askEngine = Oso.prototype.query;
+
+/** Runs `action`; how many queries Oso's engine was asked meanwhile, besides those of plain Osos. */
+export async function countEngineQueries(action: () => Promise<unknown>): Promise<number> {
+  let queries = 0;
+  Oso.prototype.query = function (this: Oso, ...args) {
+    if (this instanceof CompiledOso) queries++;
+    return askEngine.apply(this, args);
+  };
+  try {
+    await action();
+  } finally {
+    Reflect.deleteProperty(Oso.prototype, 'query');
+  }
+  return queries;
+}
+
 export async function askOso(given: Case): Promise<Answers> {
   return { answers: await ask(new Oso({ equalityFn: given.equalityFn }), given), fallbacks: [] };
 }
 
-export async function askCompiled(given: Case): Promise<Answers> {
+export async function askCompiled(given: Case): Promise<CompiledAnswers> {
   const oso = new CompiledOso({ equalityFn: given.equalityFn });
   const answers = await ask(oso as unknown as Oso, given);
   return { answers, fallbacks: oso.fallbacks };
@@ -122,7 +145,7 @@ async function askLoaded(
     if (isCrash(answers.at(-1) as string)) return answers;
   }
   // Oso shows what was printed before an error only with the next query.
-  await quietly(() => answerTo(() => collect(Oso.prototype.query.call(oso, '1 = 1'))), printed);
+  await quietly(() => answerTo(() => collect(askEngine.call(oso, '1 = 1'))), printed);
   return [...answers, `printed ${inspect(printed)}`];
 }
 

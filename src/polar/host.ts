@@ -36,6 +36,8 @@ export class PolicyHost {
   /** With the default equality, a value always equals itself, and the function need not be asked. */
   readonly equalsIsDefault: boolean;
   #hasRelations = false;
+  /** How many of Oso's `Variable` were met in values, to know which lists and dictionaries hold any. */
+  #variablesMet = 0;
   /** Oso's own registry, to which it only ever adds. */
   readonly #types: ReadonlyMap<string | AnyClass, RegisteredClass>;
   readonly #dictionaryClass: AnyClass;
@@ -179,6 +181,7 @@ export class PolicyHost {
   #fromObject(value: object, depth: number, variables: Map<string, Logical> | undefined): Value {
     if (Array.isArray(value)) {
       if (depth > MAX_NESTING) throw new NotCovered('arrays nested too deep', undefined);
+      const met = this.#variablesMet;
       const items: Value[] = new Array(value.length);
       for (let at = 0; at < value.length; at++) {
         const item: unknown = value[at];
@@ -187,8 +190,7 @@ export class PolicyHost {
             ? this.#fromObject(item, depth + 1, variables)
             : this.toValue(item);
       }
-      // Only a query's arguments may hold variables.
-      return new List(items, undefined, variables === undefined);
+      return new List(items, undefined, met === this.#variablesMet);
     }
     if (value instanceof Variable) return this.#variable(value.name, variables);
     if (value instanceof Predicate || value instanceof Expression || value instanceof OsoPattern) {
@@ -196,6 +198,7 @@ export class PolicyHost {
     }
     if (value instanceof this.#dictionaryClass) {
       if (depth > MAX_NESTING) throw new NotCovered('dictionaries nested too deep', undefined);
+      const met = this.#variablesMet;
       const fields = new Map<string, Value>();
       for (const [name, field] of Object.entries(value)) {
         fields.set(
@@ -205,13 +208,14 @@ export class PolicyHost {
             : this.toValue(field),
         );
       }
-      return new Dictionary(sortFields(fields), variables === undefined);
+      return new Dictionary(sortFields(fields), met === this.#variablesMet);
     }
     return new Instance(value);
   }
 
   #variable(name: string, variables: Map<string, Logical> | undefined): Value {
     if (variables === undefined) throw new NotCovered('a Variable from the host', undefined);
+    this.#variablesMet++;
     const constant = this.#constants.get(name);
     if (constant instanceof NotCovered) throw constant;
     if (constant !== undefined) return constant;
