@@ -3,8 +3,25 @@ import { Oso, Variable } from 'oso';
 import { CompiledOso, type Fallback, type FallbackCount } from '../../src/polar/index.js';
 import { makeWorld, type World } from './world.js';
 
-/** A question to a policy: a text in Polar's notation, or something to do with an Oso. */
-export type Question = string | ((oso: Oso, world: World['constants']) => unknown);
+/** An argument from JavaScript: a value, one of the world's constants by its name, or a variable. */
+export type RuleArgument =
+  | string
+  | number
+  | boolean
+  | null
+  | readonly RuleArgument[]
+  | { readonly constant: string }
+  | { readonly variable: string };
+
+/** A question for a rule, with values from JavaScript; `once` asks only whether it succeeds. */
+export interface RuleQuestion {
+  readonly rule: string;
+  readonly args: readonly RuleArgument[];
+  readonly once: boolean;
+}
+
+/** A question to a policy: a text in Polar's notation, a rule with its arguments, or something to do with an Oso. */
+export type Question = string | RuleQuestion | ((oso: Oso, world: World['constants']) => unknown);
 
 /** A policy and what to ask it; both engines must say the same. */
 export interface Case {
@@ -151,8 +168,19 @@ async function askLoaded(
 
 async function put(oso: Oso, { constants }: World, question: Question): Promise<unknown> {
   if (typeof question === 'string') return collect(oso.query(question));
+  if (typeof question === 'object') {
+    const { rule, args, once } = question;
+    const values = args.map(arg => toArgument(arg, constants));
+    return once ? oso.queryRuleOnce(rule, ...values) : collect(oso.queryRule(rule, ...values));
+  }
   const answer = await question(oso, constants);
   return isResults(answer) ? collect(answer) : answer;
+}
+
+function toArgument(arg: RuleArgument, constants: World['constants']): unknown {
+  if (typeof arg !== 'object' || arg === null) return arg;
+  if ('constant' in arg) return constants[arg.constant];
+  return 'variable' in arg ? new Variable(arg.variable) : arg.map(item => toArgument(item, constants));
 }
 
 const MAX_RESULTS = 200;

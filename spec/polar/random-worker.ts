@@ -47,7 +47,7 @@ function findMismatch(given: Case, oso: Answers, compiled: Answers): string | un
     if (answer === other) continue;
     // A query that falls back is asked from its start again, and prints again.
     if (answer.startsWith('printed') && compiled.fallbacks.length > 0) continue;
-    return `${given.policy}\n?= ${given.questions[at]}\noso:      ${answer}\ncompiled: ${other}`;
+    return `${given.policy}\n?= ${JSON.stringify(given.questions[at])}\noso:      ${answer}\ncompiled: ${other}`;
   }
   return undefined;
 }
