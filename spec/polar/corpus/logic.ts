@@ -187,7 +187,6 @@ export const logic = [
     ['f(x) if x != 1 and x in [1, 2, 3];', 'f(x)'],
     ['f(x) if x == 1 and x in [1, 2, 3];', 'f(x)'],
     ['f(x, y) if x < y and y = 3 and x in [1, 5];', 'f(x, y)'],
-    ['f(x) if x != "a" and x = 1;', 'f(x)'],
     ['f(x) if x > "a" and x = 1;', 'f(x)'],
     ['f(x) if x >= 1 and x <= 3 and g(x); g(0); g(1); g(3); g(4);', 'f(x)'],
     ['f(x) if x > 1;', 'f(2)', 'f(x)'],
@@ -207,7 +206,8 @@ export const logic = [
     ['f(x) if x matches String and x > "a" and x = 1;', 'f(x)'],
     // A variable of several names: which of them is bound decides what is asked again.
     [
-      'f(x) if "a" != x and g(x, true); g(y, y: User); h(x) if "a" != x and i(x); i(y) if y = "b";',
+      'f(x) if "a" != x and g(x, true); g(y, y: User); h(x) if "a" != x and i(x); i(y) if y = "b"; j(x) if x != "a" and x = 1;',
+      'j(x)',
       'f(x)',
       'f("a")',
       'h(x)',
