@@ -348,6 +348,9 @@ function factsCase(): fc.Arbitrary<Case> {
     'f(x: User) if x.name = "alice";',
     'f(x) if cut and x = "a";',
     'g(x: Integer, _y) if x > 0;',
+    'g("a", y) if y = 1;',
+    'f("b") if not g(1); g("a", 1) if true; g(x, "b") if x = 1;',
+    'f("b", _) if cut; f(nan); f(1.0, 1);',
   );
   const asked = fc.oneof(
     { weight: 4, arbitrary: ruleQuestion('f', 'g', 'h') },

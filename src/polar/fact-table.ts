@@ -9,11 +9,13 @@ interface MaybeFact {
   readonly plain: boolean;
 }
 
+/** With more rules that are no facts, those are in the way too often. */
+const MAX_OTHERS = 8;
 /** Where more facts share the constant that they are found by, they are not told apart one by one. */
 const MAX_SHARING = 16;
 
 /**
- * The facts of a predicate that has nothing but facts, found without remembering each question: there may be as many
+ * The facts of a predicate that has little else than facts, found without remembering each question: there may be as many
  * questions as facts.
  *
  * What a look-up among many costs is what it has to fetch from memory, and so their constants are kept side by side, apart
@@ -27,9 +29,12 @@ export class FactTable {
   readonly #position: number;
   /** Where the facts that have a constant at that position start; a single one without an array around it. */
   readonly #starts: ReadonlyMap<Constant, number | readonly number[]>;
+  /** The rules that are no facts. */
+  readonly #others: readonly MaybeFact[];
 
-  private constructor(arity: number, constants: readonly Constant[]) {
+  private constructor(arity: number, constants: readonly Constant[], others: readonly MaybeFact[]) {
     this.#arity = arity;
+    this.#others = others;
     this.#constants = constants;
     const variety = Array.from({ length: arity }, () => new Set<Constant>());
     for (const [at, constant] of constants.entries()) variety[at % arity]?.add(constant);
@@ -46,19 +51,29 @@ export class FactTable {
     this.#starts = starts;
   }
 
-  /** Undefined where not all rules are facts. */
+  /** Undefined where there are no facts, or too many rules that are none. */
   static of(rules: readonly MaybeFact[], arity: number): FactTable | undefined {
-    if (arity === 0) return undefined;
-    const constants = constantsOf(rules);
-    return constants && new FactTable(arity, compact(constants));
+    const constants: Constant[] = [];
+    const others: MaybeFact[] = [];
+    for (const rule of rules) {
+      const values = constantsOf(rule);
+      if (values === undefined) others.push(rule);
+      else for (const value of values) constants.push(value);
+    }
+    if (constants.length === 0 || others.length > MAX_OTHERS) return undefined;
+    return new FactTable(arity, compact(constants), others);
   }
 
-  /** Whether exactly one fact holds for the arguments, or none; undefined where it takes more than comparing to know. */
+  /**
+   * Whether exactly one fact holds for the arguments, and nothing else could, or nothing at all; undefined where it takes
+   * more than comparing to know.
+   */
   holds(args: readonly unknown[]): boolean | undefined {
     for (let at = 0; at < this.#arity; at++) {
       // An object may equal a constant, and a variable has yet to be bound.
       if (!isConstant(args[at])) return undefined;
     }
+    for (const other of this.#others) if (!isRuledOut(other, args)) return undefined;
     const starts = this.#starts.get(args[this.#position] as Constant);
     if (starts === undefined) return false;
     if (typeof starts === 'number') return this.#isAt(starts, args);
@@ -81,17 +96,20 @@ export class FactTable {
   }
 }
 
-/** The constants of all rules, in a row; undefined where one is not a fact. */
-function constantsOf(rules: readonly MaybeFact[]): Constant[] | undefined {
+/** The constants of a fact; undefined for any other rule. */
+function constantsOf({ parameters, plain }: MaybeFact): Constant[] | undefined {
+  if (!plain) return undefined;
   const constants: Constant[] = [];
-  for (const { parameters, plain } of rules) {
-    if (!plain) return undefined;
-    for (const parameter of parameters) {
-      if (parameter.kind !== 'constant' || !isConstant(parameter.value)) return undefined;
-      constants.push(parameter.value);
-    }
+  for (const parameter of parameters) {
+    if (parameter.kind !== 'constant' || !isConstant(parameter.value)) return undefined;
+    constants.push(parameter.value);
   }
   return constants;
+}
+
+/** Whether a rule has a constant that the arguments do not have. */
+function isRuledOut({ parameters }: MaybeFact, args: readonly unknown[]): boolean {
+  return parameters.some((parameter, at) => parameter.kind === 'constant' && parameter.value !== args[at]);
 }
 
 /** The same constants, each text there once, and copied so that one lies next to the other. */

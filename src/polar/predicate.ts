@@ -85,7 +85,7 @@ class RuleGroup {
   readonly #host: PolicyHost;
   readonly #arity: number;
   readonly #rules: CompiledRule[] = [];
-  /** Undefined before the first call; null where there is more to the rules than to be found. */
+  /** Undefined before the first call; null where there are no facts to speak of. */
   #facts: FactTable | null | undefined;
   #index: RuleIndex | undefined;
   #selections: Level = new Map();

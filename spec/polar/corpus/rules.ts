@@ -42,6 +42,22 @@ export const rules = [
     ['f(alice); f(User);', 'f(alice)', 'f(bob)', 'f(User)', 'f(x)'],
     ['f(x) if x = 1; f(2); f(x) if x = 3;', 'f(x)', 'f(2)', 'f(4)'],
     ['f("a"); f(true); f(1); f([]);', 'f("a")', 'f(x)', 'f(1)', 'f(true)', 'f("1")'],
+    [
+      'f("a", 1); f("b", 1); f("a", y) if y > 0; f("c", 1);',
+      'f("a", 1)',
+      'f("b", 1)',
+      'f("b", 2)',
+      'f("a", 2)',
+    ],
+    ['f("a", 1); f(x, 2) if x.missing = 1; f("b", 1);', 'f("a", 1)', 'f("a", 3)', 'f("a", 2)', 'f(x, 1)'],
+    ['f("a", 1) if cut; f("a", 1); f("b", 1); f("b", 1);', 'f("a", 1)', 'f("b", 1)', 'f(x, y)'],
+    [
+      'f("", 1); f("1", true); f("a", 1.5); f("a", "x"); f("a", "y");',
+      'f("", 1)',
+      'f("1", 1)',
+      'f("a", "x")',
+      'f("a", 1.5)',
+    ],
   ),
   feature(
     'rules and recursion',
