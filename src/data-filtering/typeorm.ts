@@ -6,7 +6,7 @@ import { type EqualityFn, equalityOf } from './equality.js';
 import { errors } from './errors.js';
 import { type FilteringEngine, registerSchema } from './register-entities.js';
 import type { Related } from './related.js';
-import type { Entity, EntityRelation, Field, Schema } from './schema.js';
+import type { Entity, EntityRelation, Schema } from './schema.js';
 import { type Translation, translate } from './translate.js';
 import { dialectOf } from './typeorm-columns.js';
 import { confine, Parameters } from './typeorm-query.js';
@@ -75,6 +75,8 @@ export function entityEquality(dataSource: DataSource): EqualityFn {
  * Rows that are soft-deleted are left out, as TypeORM does by itself; `withDeleted()` brings back those that the policy
  * allows. Related rows that are soft-deleted count as not there in any case.
  *
+ * @typeParam Query what the Oso that it is for takes queries to be; inferred
+ * @typeParam Row what it takes resources to be; inferred
  * @throws {KoaOsoError} `ERR_KOA_OSO_INVALID_ARGUMENT` where the driver is not supported
  * @example
  * const query = await oso.authorizedQuery(user, 'read', Expense);
@@ -84,11 +86,11 @@ export function entityEquality(dataSource: DataSource): EqualityFn {
  *   .take(20)
  *   .getManyAndCount();
  */
-export function typeormAdapter(
+export function typeormAdapter<Query = SelectQueryBuilder<ObjectLiteral>, Row = ObjectLiteral>(
   dataSource: DataSource,
-): EntityAdapter<SelectQueryBuilder<ObjectLiteral>, ObjectLiteral> {
+): EntityAdapter<Query, Row> {
   dialectOf(dataSource);
-  return entityAdapter<SelectQueryBuilder<ObjectLiteral>, ObjectLiteral>({
+  const adapter = entityAdapter<SelectQueryBuilder<ObjectLiteral>, ObjectLiteral>({
     select: (entity, condition) => {
       const query = queryOf(dataSource, entity);
       const sql = new Sql(dataSource, query.alias);
@@ -100,6 +102,8 @@ export function typeormAdapter(
     execute: query => query.getMany(),
     load: related => load(dataSource, related),
   });
+  // The Oso that it is for decides what is known of its queries: new Oso() takes an adapter of unknown ones only.
+  return adapter as unknown as EntityAdapter<Query, Row>;
 }
 
 function queryOf(dataSource: DataSource, entity: Entity): SelectQueryBuilder<ObjectLiteral> {
