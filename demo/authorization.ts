@@ -1,7 +1,8 @@
 import { fileURLToPath } from 'node:url';
 import type { Context } from 'koa';
 import { type Denial, KoaOso } from 'koa-oso';
-import { Oso } from 'oso';
+import { CompiledOso } from 'koa-oso/polar';
+import type { Oso } from 'oso';
 import { Expense } from './entities/expense.js';
 import { Organization } from './entities/organization.js';
 import { User } from './entities/user.js';
@@ -18,9 +19,8 @@ declare module 'koa-oso' {
 // tsc leaves the policy where it is, and main.js runs from dist/demo.
 const POLICY = fileURLToPath(new URL('../../demo/policy.polar', import.meta.url));
 
-/** The KoaOso of the expense tracker, with its policy loaded. */
-export async function expenseOso(): Promise<KoaOso> {
-  const oso = new Oso();
+/** The KoaOso of the expense tracker, with its policy loaded into `oso`. */
+export async function expenseOso(oso: Oso = new CompiledOso()): Promise<KoaOso> {
   // Before the policy is loaded, so that its rules find their classes, and Request among them.
   const koaOso = new KoaOso({ oso, getActor: userOf, unauthorizedAction: refuse, checkRead: true });
   for (const entity of [Expense, Organization, User]) oso.registerClass(entity);

@@ -13,32 +13,13 @@ import { expect } from 'chai';
 import type Koa from 'koa';
 import type { KoaOso } from 'koa-oso';
 import { HttpRequest } from 'koa-oso';
+import { CompiledOso } from 'koa-oso/polar';
 import type { Oso } from 'oso';
 import request from 'supertest';
+import { blocks, codeOf, linesOf, README } from './support/readme.js';
 
 const ROOT = new URL('../../', import.meta.url);
 const BUILD = new URL('dist/readme/', ROOT);
-const README = readFileSync(new URL('README.md', ROOT), 'utf8');
-
-interface Block {
-  section: string;
-  language: string;
-  code: string;
-}
-
-const blocks: Block[] = README.split(/^## /m).flatMap(section =>
-  [...section.matchAll(/^```(\w+)\n(.*?)^```$/gms)].map(([, language = '', code = '']) => ({
-    section: section.slice(0, section.indexOf('\n')),
-    language,
-    code,
-  })),
-);
-
-const codeOf = (section: string, language = 'ts') =>
-  blocks.filter(block => block.section === section && block.language === language).map(({ code }) => code);
-
-const linesOf = (section: string, language: string) => codeOf(section, language).join('').trim().split('\n');
-
 const [completeExample = ''] = codeOf('A complete example');
 
 /** What the examples do not say themselves: who may approve and delete. */
@@ -50,13 +31,12 @@ const MORE_RULES = `
 interface Served {
   app: Koa;
   koaOso: KoaOso;
-  oso: Oso;
-  compiled?: { fallbacks: unknown[] };
+  oso: Oso | CompiledOso;
 }
 
 /** The complete example with the example of a section in it, as a module that serves on no port. */
-function moduleOf(code: string, polar: string, more = ''): string {
-  const [program = ''] = completeExample.split('app.use(router.routes()).use(router.allowedMethods());');
+function moduleOf(code: string, polar: string, more = '', example = completeExample): string {
+  const [program = ''] = example.split('app.use(router.routes()).use(router.allowedMethods());');
   return `${program
     .replace('await oso.loadStr(`', `await oso.loadStr(\`${polar}\n${MORE_RULES}`)
     .replace('new Koa()', 'new Koa({ asyncLocalStorage: true })')}
@@ -65,6 +45,13 @@ ${more}
 app.use(router.routes()).use(router.allowedMethods());
 export { app, koaOso, oso };
 `;
+}
+
+/** The complete example on CompiledOso: with the line changed that the README changes, or as `line` has it. */
+function onCompiledOso(line?: string): string {
+  const [changed = ''] = codeOf('CompiledOso');
+  const made = line === undefined ? changed : changed.replace(/^const oso = .*$/m, () => line);
+  return completeExample.replace('const oso = new Oso();', () => made);
 }
 
 const RUN_WITHOUT_CTX = `
@@ -97,8 +84,17 @@ const MODULES: Record<string, [section: string, index: number, more?: string]> =
   state: ['What was decided', 0],
   types: ['Types', 0, FAIL_TO_COMPILE],
   errors: ['Errors', 0],
-  compiled: ['CompiledOso, a preview', 0, 'export { compiled };'],
 };
+
+/** The examples that make the Oso of the complete example, or go on with one that is a CompiledOso. */
+function compiledOsoModules(): Record<string, string> {
+  const [, options = '', watched = ''] = codeOf('CompiledOso');
+  return {
+    compiled: moduleOf('', '', '', onCompiledOso()),
+    'compiled-options': moduleOf('', '', '', onCompiledOso(options)),
+    'compiled-watched': moduleOf(watched, '', '', onCompiledOso()),
+  };
+}
 
 function compile(folder: string, sources: Record<string, string>): void {
   const directory = new URL(`${folder}/`, BUILD);
@@ -134,7 +130,7 @@ describe('README', () => {
   before('compile the examples', function () {
     this.timeout(60_000);
     rmSync(BUILD, { recursive: true, force: true });
-    const sources: Record<string, string> = { complete: completeExample };
+    const sources: Record<string, string> = { complete: completeExample, ...compiledOsoModules() };
     for (const [name, [section, index, more]] of Object.entries(MODULES)) {
       const code = codeOf(section)[index];
       if (code === undefined) throw new Error(`There is no example ${index} under "${section}"`);
@@ -149,7 +145,9 @@ describe('README', () => {
   it('has a module here for every TypeScript example', () => {
     const run = Object.values(MODULES).map(([section, index]) => codeOf(section)[index]);
     const examples = blocks.filter(({ language }) => language === 'ts').map(({ code }) => code);
-    expect([completeExample, ...run]).to.have.members(examples);
+    const onCompiled = codeOf('CompiledOso');
+    expect(onCompiled).to.have.length(3);
+    expect([completeExample, ...onCompiled, ...run]).to.have.members(examples);
   });
 
   async function serve(name: string) {
@@ -324,11 +322,52 @@ describe('README', () => {
     await send('/expenses/1', 'ann').expect(200);
   });
 
-  it('CompiledOso', async () => {
-    const { compiled, send } = await serve('compiled');
+  it('CompiledOso: in place of Oso', async () => {
+    const { oso, send } = await serve('compiled');
     await send('/expenses/1', 'ann').expect(200, { id: '1', owner: 'ann', amount: 500 });
     await send('/expenses/1', 'bob').expect(403, 'Forbidden');
-    expect(compiled?.fallbacks).to.deep.equal([]);
+    await send('/expenses/1').expect(403, 'Forbidden');
+    expect(oso).to.be.instanceOf(CompiledOso).with.property('fallbacks').that.deep.equals([]);
+  });
+
+  it('CompiledOso: the options', async () => {
+    const { app, oso, send } = await serve('compiled-options');
+    const errors: Error[] = [];
+    app.on('error', error => errors.push(error));
+    oso.clearRules();
+    await oso.loadStr(`
+      allow(user: User, "read", _) if user.name = "ann" and 1 in list and list = [1];
+      allow(user: User, "read", expense) if user.name = "bob" and allow(user, "read", expense);
+    `);
+    const printed = await whileKeeping('warn', () => send('/expenses/1', 'ann').expect(200));
+    const [[construct, ...place] = []] = printed;
+    expect(construct).to.match(/^"in" .*variable without a value: left to Oso$/);
+    expect(place).to.deep.equal(['allow', 2]);
+    expect(printed).to.have.length(1);
+    await send('/expenses/1', 'bob').expect(500);
+    const [error] = errors as [Error & { cause: Error }];
+    expect(error).to.have.property('code', 'ERR_KOA_OSO_POLICY_FAILED');
+    expect(error.cause).to.include({ code: 'ERR_KOA_OSO_POLICY_BUDGET', limit: 100_000 });
+    expect(error.message).to.contain('exceeded its budget of 100000 steps');
+  });
+
+  it('CompiledOso: an evaluation watched', async () => {
+    const printed = await whileKeeping('log', async () => {
+      const { send } = await serve('compiled-watched');
+      // No longer watched.
+      await send('/expenses/1', 'ann').expect(200);
+    });
+    const [first, ...others] = printed;
+    expect(first?.slice(0, 2)).to.deep.equal(['rule', 'allow']);
+    expect(first?.[2]).to.be.a('number');
+    expect(others.pop()).to.deep.equal(['result', undefined, undefined]);
+    expect(new Set(others.map(([kind]) => kind))).to.deep.equal(new Set(['condition', 'held']));
+  });
+
+  it('CompiledOso: the table has every code, and no other', () => {
+    const table = README.slice(README.indexOf('## CompiledOso'), README.indexOf('## What it costs'));
+    const rows = [...table.matchAll(/^\| `(ERR_\w+)`/gm)].map(([, code]) => code);
+    expect(rows).to.have.members([...codesOf('src/polar/errors.ts', 'PolarErrorCode')]);
   });
 
   it('Errors: the cause is printed in development only', async () => {
@@ -336,18 +375,14 @@ describe('README', () => {
     koaOso.setGetActor(() => {
       throw new Error('no connection');
     });
-    const { error: log } = console;
-    const printed: string[] = [];
-    console.error = (value: unknown) => printed.push(inspect(value));
-    try {
+    const printed = await whileKeeping('error', async () => {
       for (const env of ['production', 'development']) {
         app.env = env;
         await send('/expenses/1').expect(500);
       }
-    } finally {
-      console.error = log;
-    }
-    expect(printed.map(text => /no connection|ERR_\w+/.exec(text)?.[0])).to.deep.equal([
+    });
+    const texts = printed.map(([error]) => inspect(error));
+    expect(texts.map(text => /no connection|ERR_\w+/.exec(text)?.[0])).to.deep.equal([
       'ERR_KOA_OSO_GET_ACTOR_FAILED',
       'ERR_KOA_OSO_GET_ACTOR_FAILED',
       'no connection',
@@ -355,13 +390,33 @@ describe('README', () => {
   });
 
   it('Errors: the table has every code, and no other', () => {
-    const source = readFileSync(new URL('src/errors.ts', ROOT), 'utf8');
-    const [union = ''] = /export type ErrorCode =[^;]+;/.exec(source) ?? [];
-    const codesIn = (text: string) => new Set(text.match(/ERR_KOA_OSO_[A-Z_]+/g));
     const table = README.slice(README.indexOf('## Errors'), README.indexOf('## CompiledOso'));
-    expect([...codesIn(table)]).to.have.members([...codesIn(union)]);
+    expect([...codesIn(table)]).to.have.members([...codesOf('src/errors.ts', 'ErrorCode')]);
   });
 });
+
+function codesIn(text: string): Set<string> {
+  return new Set(text.match(/ERR_KOA_OSO_[A-Z_]+/g));
+}
+
+/** The codes that a type of a source names. */
+function codesOf(file: string, type: string): Set<string> {
+  const source = readFileSync(new URL(file, ROOT), 'utf8');
+  return codesIn(new RegExp(`export type ${type} =[^;]+;`).exec(source)?.[0] ?? '');
+}
+
+/** What is printed by a method of the console while something is done. */
+async function whileKeeping(method: 'error' | 'log' | 'warn', action: () => unknown): Promise<unknown[][]> {
+  const { [method]: original } = console;
+  const printed: unknown[][] = [];
+  console[method] = (...args: unknown[]) => printed.push(args);
+  try {
+    await action();
+    return printed;
+  } finally {
+    console[method] = original;
+  }
+}
 
 async function freePort(): Promise<number> {
   const server = createServer().listen(0);

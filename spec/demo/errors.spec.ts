@@ -1,12 +1,9 @@
 import { expect } from 'chai';
 import supertest from 'supertest';
-import { createApp } from '../../demo/app.js';
 import { expenses } from '../../demo/expenses.js';
-import { expectError, expenseRow, expenseTracker } from './support/expense-tracker.js';
+import { describeTracker, expectError, expenseRow } from './support/expense-tracker.js';
 
-describe('errors', () => {
-  const { visitor, as, givenExpense } = expenseTracker();
-
+describeTracker('errors', ({ start, visitor, as, givenExpense }) => {
   it('are JSON for a path that does not exist', async () => {
     expectError(await visitor().get('/nowhere'), 404, 'Not Found');
   });
@@ -46,7 +43,7 @@ describe('errors', () => {
   });
 
   it('tell the client nothing of what went wrong inside, and the app everything', async () => {
-    const app = await createApp();
+    const app = await start();
     const seen: Error[] = [];
     app.on('error', error => seen.push(error));
     const { findOne } = expenses;
@@ -61,7 +58,7 @@ describe('errors', () => {
   });
 
   it('take the place of the response of a route that forgot to authorize', async () => {
-    const app = await createApp();
+    const app = await start();
     const seen: unknown[] = [];
     app.on('error', error => seen.push(error.code));
     app.use(ctx => {

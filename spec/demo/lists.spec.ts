@@ -1,10 +1,8 @@
 import { expect } from 'chai';
 import { expenses } from '../../demo/expenses.js';
-import { expectError, expenseTracker, organizationNamed } from './support/expense-tracker.js';
+import { describeTracker, expectError, organizationNamed } from './support/expense-tracker.js';
 
-describe('the list of organizations', () => {
-  const { visitor, as } = expenseTracker();
-
+describeTracker('the list of organizations', ({ visitor, as }) => {
   it('holds what the user may read', async () => {
     const mia = await (await as('Mia')).get('/organizations');
     expect(mia.body.map(({ name }: { name: string }) => name)).to.deep.equal(['Open Fund', 'Acme']);
@@ -24,8 +22,7 @@ describe('the list of organizations', () => {
   });
 });
 
-describe('the list of expenses of an organization', () => {
-  const { visitor, as, givenExpense, givenUser } = expenseTracker();
+describeTracker('the list of expenses of an organization', ({ visitor, as, givenExpense, givenUser }) => {
   const own: Record<string, number> = {};
 
   async function idsFor(agent: ReturnType<typeof visitor>, organization: string): Promise<number[]> {

@@ -1,6 +1,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { inspect } from 'node:util';
 import { expect } from 'chai';
 import { Oso, Variable } from 'oso';
 import {
@@ -232,6 +233,8 @@ describe('CompiledOso', () => {
       const error = (await failure(() => oso.isAllowed(alice, 'read', 1))) as Error;
       expect(error.cause).to.be.instanceOf(TypeError);
       expect(Object.keys(error)).not.to.include('cause');
+      // As the console prints it.
+      expect(inspect(error)).not.to.include(inspect(error.cause).split('\n')[0]);
     });
   });
 

@@ -8,15 +8,15 @@ import {
   and,
   type Column,
   type Condition,
+  exists,
   negate,
   never,
   type Operator,
   or,
   type Source,
   whereNotNull,
-  whereNull,
 } from './condition.js';
-import { type Entity, type EntityRelation, entityOf, type Field, type Schema } from './schema.js';
+import type { Entity, EntityRelation, Field } from './schema.js';
 import { Unfilterable } from './unfilterable.js';
 
 /**
@@ -29,13 +29,16 @@ import { Unfilterable } from './unfilterable.js';
  * @param results the values of the resource in each result of `allow`: a row is allowed where one of them holds
  * @throws {Unfilterable} where one of them cannot be expressed
  */
-export function conditionOf(schema: Schema, entity: Entity, results: readonly unknown[]): Condition {
-  const reader = new PartialResults(schema, entity);
+export function conditionOf(entity: Entity, classNamed: ClassNamed, results: readonly unknown[]): Condition {
+  const reader = new PartialResults(entity, classNamed);
   return or(results.map(result => reader.read(result)));
 }
 
+/** The class that policies call by a name. */
+export type ClassNamed = (name: string) => Class | undefined;
+
 /** What a term stands for: a field of a row, the row itself, or the rows that it is related to. */
-type Place = FieldPlace | RowPlace | RowsPlace;
+export type Place = FieldPlace | RowPlace | RowsPlace;
 
 interface FieldPlace {
   readonly kind: 'field';
@@ -43,7 +46,7 @@ interface FieldPlace {
   readonly field: Field;
 }
 
-interface RowPlace {
+export interface RowPlace {
   readonly kind: 'row';
   readonly path: Path;
   /** The relation that leads to it from the end of the path; undefined where the row is the end of the path. */
@@ -62,8 +65,17 @@ interface Path {
   readonly relations: readonly EntityRelation[];
 }
 
+/** A row of a relation to many. */
+export interface Item {
+  /** The same for the same relation of the same row. */
+  readonly list: string;
+  readonly row: RowPlace;
+  /** That there is such a row, for which a condition holds. */
+  exists(condition: () => Condition): Condition;
+}
+
 /** Values that are known, as against places in rows that are not yet. */
-interface Known {
+export interface Known {
   readonly kind: 'value';
   readonly value: unknown;
 }
@@ -112,15 +124,16 @@ const WRITTEN: Readonly<Record<string, string>> = {
   Not: 'not',
 };
 
-class PartialResults {
-  readonly #schema: Schema;
+/** What is said of places in rows, as conditions. */
+export class PartialResults {
+  readonly #classNamed: ClassNamed;
   readonly #root: Source;
   readonly #sources = new Map<string, Source>();
   /** How many times the result that is read speaks of the rows of a relation. */
   #lists = new Map<string, number>();
 
-  constructor(schema: Schema, entity: Entity) {
-    this.#schema = schema;
+  constructor(entity: Entity, classNamed: ClassNamed) {
+    this.#classNamed = classNamed;
     this.#root = { entity, number: 0 };
   }
 
@@ -128,8 +141,7 @@ class PartialResults {
     this.#lists = new Map();
     const resource: Place = { kind: 'row', path: { from: this.#root, relations: [] }, relation: undefined };
     if (result instanceof Variable) return always;
-    if (!(result instanceof Expression))
-      return this.#compare(resource, '=', { kind: 'value', value: result });
+    if (!(result instanceof Expression)) return this.compare(resource, '=', { kind: 'value', value: result });
     return this.#all(
       [result],
       new Map([
@@ -190,10 +202,10 @@ class PartialResults {
     if (operator === 'Isa') return this.#matches(args[0], args[1], scope);
     if (operator === 'In') return this.#in(args[0], args[1], scope);
     if (operator === 'Dot')
-      return this.#compare(this.#operand(term, scope), '=', { kind: 'value', value: true });
+      return this.compare(this.#operand(term, scope), '=', { kind: 'value', value: true });
     const comparison = COMPARISONS[operator];
     if (comparison === undefined) throw unsupportedOperator(operator);
-    return this.#compare(this.#operand(args[0], scope), comparison, this.#operand(args[1], scope));
+    return this.compare(this.#operand(args[0], scope), comparison, this.#operand(args[1], scope));
   }
 
   /**
@@ -225,7 +237,11 @@ class PartialResults {
       throw unsupportedOperator('Isa');
     }
     const { tag } = pattern;
-    const place = this.#operand(term, scope);
+    return this.isA(this.#operand(term, scope), tag);
+  }
+
+  /** Whether what a place stands for is of a class. */
+  isA(place: Place | Known, tag: string): Condition {
     if (place.kind === 'rows') return tag === 'List' ? always : never;
     if (place.kind !== 'row') throw unsupportedClass(tag);
     const entity = place.relation?.target ?? endOf(place.path);
@@ -238,8 +254,8 @@ class PartialResults {
 
   /** Whether every row of an entity is of the class; refused where some may be, and some not. */
   #isA(entity: Entity, tag: string): boolean {
-    const other = entityOf(this.#schema, tag)?.class;
     if (tag === entity.name) return true;
+    const other = this.#classNamed(tag);
     if (other === undefined) throw unsupportedClass(tag);
     if (other === entity.class || inherits(entity.class, other)) return true;
     if (inherits(other, entity.class)) throw unsupportedClass(tag);
@@ -250,18 +266,27 @@ class PartialResults {
     const item = this.#operand(left, scope);
     const list = this.#operand(right, scope);
     if (list.kind === 'rows') {
-      return this.#exists(list, row => this.#compare(row, '=', item));
+      return this.#exists(list, row => this.compare(row, '=', item));
     }
     if (list.kind === 'value' && Array.isArray(list.value)) {
-      return or(list.value.map(value => this.#compare(item, '=', { kind: 'value', value })));
+      return or(list.value.map(value => this.compare(item, '=', { kind: 'value', value })));
     }
     throw unsupportedOperator('In');
   }
 
-  #compare(left: Place | Known, operator: Operator, right: Place | Known): Condition {
+  /** A field is true. Where it is null, that is an error of the policy, and so is its negation. */
+  isTrue(place: Place): Condition {
+    if (place.kind !== 'field') throw unsupported('a row as a condition');
+    return this.compare({ ...place, field: { ...place.field, nullable: false } }, '=', {
+      kind: 'value',
+      value: true,
+    });
+  }
+
+  compare(left: Place | Known, operator: Operator, right: Place | Known): Condition {
     if (left.kind === 'value') {
       if (right.kind === 'value') throw unsupported('a comparison of two values that are known');
-      return this.#compare(right, FLIPPED[operator], left);
+      return this.compare(right, FLIPPED[operator], left);
     }
     if (left.kind === 'rows' || right.kind === 'rows') throw unsupportedOperator(nameOf(operator));
     if (left.kind === 'field') {
@@ -389,14 +414,36 @@ class PartialResults {
 
   #exists({ path, relation }: RowsPlace, condition: (row: RowPlace) => Condition): Condition {
     return this.#through(path, from => {
-      // Every `in` speaks of a row of its own, even of the same list.
       const list = `${from.number}.${relation.name}`;
       const before = this.#lists.get(list) ?? 0;
       this.#lists.set(list, before + 1);
-      const to = this.#source(`${list}.${before}`, relation.target);
+      const to = this.#item(from, relation, before);
       const row: RowPlace = { kind: 'row', path: { from: to, relations: [] }, relation: undefined };
       return exists(relation, from, to, condition(row));
     });
+  }
+
+  /** One of the rows of a relation. Every `in` speaks of a row of its own, even of the same list. */
+  #item(from: Source, relation: EntityRelation, before: number): Source {
+    return this.#source(`${from.number}.${relation.name}.${before}`, relation.target);
+  }
+
+  /**
+   * Any of the rows of a relation.
+   *
+   * @param before how many other rows of the same relation are spoken of
+   */
+  item({ path, relation }: RowsPlace, before: number): Item {
+    const from = path.relations.reduce(
+      (source, step) => this.#source(`${source.number}.${step.name}`, step.target),
+      path.from,
+    );
+    const to = this.#item(from, relation, before);
+    return {
+      list: `${from.number}.${relation.name}`,
+      row: { kind: 'row', path: { from: to, relations: [] }, relation: undefined },
+      exists: condition => this.#through(path, () => exists(relation, from, to, condition())),
+    };
   }
 
   #step(from: Source, relation: EntityRelation, condition: (to: Source) => Condition): Condition {
@@ -413,6 +460,10 @@ class PartialResults {
     return source;
   }
 
+  get root(): RowPlace {
+    return { kind: 'row', path: { from: this.#root, relations: [] }, relation: undefined };
+  }
+
   #operand(term: unknown, scope: Scope): Place | Known {
     if (isPlace(term)) return this.#place(term, scope);
     if (term instanceof Expression) throw unsupportedOperator(term.operator);
@@ -427,8 +478,12 @@ class PartialResults {
       return place;
     }
     const [base, name] = term.args;
-    const owner = this.#operand(base, scope);
     if (typeof name !== 'string') throw unsupportedOperator('Dot');
+    return this.attribute(this.#operand(base, scope), name);
+  }
+
+  /** An attribute of what a place stands for. */
+  attribute(owner: Place | Known, name: string): Place {
     if (owner.kind !== 'row') throw unknownAttribute(name, 'what is no row');
     const relations =
       owner.relation === undefined ? owner.path.relations : [...owner.path.relations, owner.relation];
@@ -440,13 +495,6 @@ class PartialResults {
     if (field === undefined) throw unknownAttribute(name, entity.name);
     return { kind: 'field', path, field };
   }
-}
-
-function exists(relation: EntityRelation, from: Source, to: Source, condition: Condition): Condition {
-  const { deletedAt } = relation.target;
-  const met =
-    deletedAt === undefined ? condition : and([whereNull({ source: to, field: deletedAt }), condition]);
-  return met.kind === 'never' ? never : { kind: 'exists', relation, from, to, condition: met };
 }
 
 function inherits(descendant: Class, ancestor: Class): boolean {

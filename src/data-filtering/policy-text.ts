@@ -13,6 +13,7 @@ interface OsoSource {
 export class PolicyText {
   #sources: readonly PolicySource[] = [];
   #policy: Policy | undefined;
+  #cut: string | undefined;
 
   constructor(oso: PolicyEngine) {
     const ffi = oso.getFfi() as { load(sources: readonly OsoSource[]): void };
@@ -31,6 +32,7 @@ export class PolicyText {
     const policy = readPolicy(this.#sources);
     if ('reason' in policy) return undefined;
     this.#policy = policy;
+    [this.#cut] = this.#find(term => term.kind === 'operation' && term.operator === 'cut');
     return policy;
   }
 
@@ -40,8 +42,8 @@ export class PolicyText {
   }
 
   /** Where `cut` may be met by who asks for `allow`: "rule `allow` at policy.polar:3:7". */
-  findCut(): string | undefined {
-    return this.#find(term => term.kind === 'operation' && term.operator === 'cut')[0];
+  get cut(): string | undefined {
+    return this.isKnown ? this.#cut : undefined;
   }
 
   /** Where the policy says such a thing, of all that who asks for `allow` may meet. */

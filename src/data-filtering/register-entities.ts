@@ -2,14 +2,17 @@ import { type Oso, Variable } from 'oso';
 import { Expression } from 'oso/dist/src/Expression.js';
 import { Pattern } from 'oso/dist/src/Pattern.js';
 import type { Class } from 'oso/dist/src/types.js';
+import { CompiledOso } from '../polar/compiled-oso.js';
 import type { PolicyEngine } from '../policy-engine.js';
 import type { EntityAdapter } from './adapter.js';
+import type { Condition } from './condition.js';
 import { errors } from './errors.js';
 import { conditionOf } from './partial-results.js';
 import { PolicyText } from './policy-text.js';
 import { FollowedRelation } from './related.js';
 import { type Entity, entityOf, type FieldType, type Schema } from './schema.js';
 import { Unfilterable } from './unfilterable.js';
+import { UnknownRows } from './unknown-rows.js';
 
 /** What is needed of an Oso to filter lists. The class `Oso` of the package `oso` has it, whatever its type arguments are. */
 export type FilteringEngine = PolicyEngine & Pick<Oso, 'query' | 'queryRule'>;
@@ -83,21 +86,37 @@ async function authorizedQuery(
   const adapter = oso.getHost().adapter as Partial<EntityAdapter<unknown, unknown>>;
   if (typeof adapter.select !== 'function') throw errors.noAdapter();
   if (!text.isKnown) throw errors.policyTextUnknown();
-  const cut = text.findCut();
+  const { cut } = text;
   if (cut !== undefined) {
     throw errors.unfilterable(
       { reason: '`cut` decides by the order of rules', remedy: 'say `not` in the rules that are cut off' },
       [cut],
     );
   }
-  const results = await partialResults(oso, text, actor, action, entity);
   try {
-    return adapter.select(entity, conditionOf(schema, entity, results));
+    return adapter.select(entity, await allowedRows(oso, text, actor, action, entity));
   } catch (error) {
     if (!(error instanceof Unfilterable)) throw error;
     const { construct } = error.obstacle;
     throw errors.unfilterable(error.obstacle, construct === undefined ? [] : text.find(construct));
   }
+}
+
+/** The condition for a row to be allowed. */
+async function allowedRows(
+  oso: FilteringEngine,
+  text: PolicyText,
+  actor: unknown,
+  action: unknown,
+  entity: Entity,
+): Promise<Condition> {
+  const classNamed = (name: string) => oso.getHost().getType(name)?.cls as Class | undefined;
+  if (oso instanceof CompiledOso) {
+    const rows = new UnknownRows(entity, classNamed);
+    const results = await oso.constraintsOf(rows, 'allow', actor, action, rows.row);
+    if (results !== undefined) return rows.conditionOf(results);
+  }
+  return conditionOf(entity, classNamed, await partialResults(oso, text, actor, action, entity));
 }
 
 /** What Oso's engine makes of the question when all it knows of the resource is its class. */

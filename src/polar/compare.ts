@@ -14,6 +14,7 @@ import {
   sameGround,
   type Value,
 } from './terms.js';
+import { Unknown, type Unknowns } from './unknown.js';
 
 /** Compares two known values and goes on with `next` where the comparison holds. */
 export function compare(
@@ -67,14 +68,29 @@ export function compareInHost(
       Promise.resolve(a).then(async known => [known, await b] as const),
       pair => {
         const [knownLeft, knownRight] = pair as readonly [unknown, unknown];
-        return answer(machine, hostAnswer(machine, operator, knownLeft, knownRight), next);
+        return compareValues(machine, operator, knownLeft, knownRight, next);
       },
     );
   }
-  return answer(machine, hostAnswer(machine, operator, a, b), next);
+  return compareValues(machine, operator, a, b, next);
+}
+
+function compareValues(
+  machine: Machine,
+  operator: Comparison,
+  left: unknown,
+  right: unknown,
+  next: Code,
+): Code {
+  if (left instanceof Unknown || right instanceof Unknown) {
+    machine.constrain((machine.unknowns as Unknowns).compare(operator, left, right));
+    return next;
+  }
+  return answer(machine, hostAnswer(machine, operator, left, right), next);
 }
 
 function operand(machine: Machine, value: Value): unknown {
+  if (value instanceof Unknown) return value;
   if (value instanceof Instance) return value.value;
   if ((value instanceof List || value instanceof Dictionary) && !value.pure) {
     // Oso would show the host its variables and constants as variables, whatever their values.

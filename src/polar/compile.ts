@@ -15,6 +15,7 @@ import type { Located } from './source.js';
 import type { Arithmetic, CallTerm, Comparison, Operation, Term } from './syntax.js';
 import { deref, Logical, type Value } from './terms.js';
 import { unify } from './unify.js';
+import { Unknown, type Unknowns } from './unknown.js';
 import { wait } from './waiting.js';
 
 /** What conditions need to know of the policy around them. */
@@ -318,6 +319,10 @@ export class Compiler {
       if (value === true) return next;
       if (value === false) return machine.fail();
       if (value instanceof Logical) return unify(machine, value, true, next);
+      if (value instanceof Unknown) {
+        machine.constrain((machine.unknowns as Unknowns).isTrue(value));
+        return next;
+      }
       return this.#notACondition(term);
     };
   }

@@ -6,13 +6,14 @@ import {
   PolarFileNotFoundError,
 } from 'oso/dist/src/errors.js';
 import { Predicate } from 'oso/dist/src/Predicate.js';
-import { describePlace, NotCovered, PolicyError, type PolicyPlace } from './errors.js';
+import { describePlace, NotCovered, PolicyBudgetError, PolicyError, type PolicyPlace } from './errors.js';
 import { type EqualityFn, PolicyHost } from './host.js';
 import type { Budget } from './machine.js';
 import type { Observer } from './observe.js';
 import { CompiledPolicy, checkClasses, type Policy, readPolicy, type UnreadPolicy } from './policy.js';
 import { type Bindings, type CompiledQuery, compileQuery, Query } from './query.js';
 import { PolicySource, placeOf } from './source.js';
+import type { Constraint, Unknowns } from './unknown.js';
 
 type OsoOptions = NonNullable<ConstructorParameters<typeof Oso>[0]>;
 type RegisterClassArguments = Parameters<Oso['registerClass']>;
@@ -55,6 +56,8 @@ const DEFAULT_BUDGET: Budget = { steps: 1_000_000, milliseconds: 5_000 };
 
 /** Texts of queries that are kept compiled. */
 const MAX_QUERY_TEXTS = 200;
+/** More ways to be allowed than this are no query that a database would like. */
+const MAX_PARTIAL_RESULTS = 10_000;
 /** Kinds of fallbacks that are told apart in the report. */
 const MAX_FALLBACKS = 1000;
 
@@ -197,6 +200,31 @@ export class CompiledOso<
       const { done } = await results.next();
       await results.return();
       return !done;
+    }
+  }
+
+  /**
+   * @internal For whom lists are filtered: what has to hold of the values in `args` that are not known, for each result of
+   * a rule; undefined where Oso's engine has to say.
+   */
+  async constraintsOf(
+    unknowns: Unknowns,
+    name: string,
+    ...args: unknown[]
+  ): Promise<readonly (readonly Constraint[])[] | undefined> {
+    try {
+      const query = Query.forRule(this.#ready(), this.#host, this.#budget, name, args, undefined, unknowns);
+      const results: (readonly Constraint[])[] = [];
+      for (let more = await query.settle(query.begin()); more; more = await query.settle(query.next())) {
+        results.push(query.constraints);
+        if (results.length > MAX_PARTIAL_RESULTS) return undefined;
+      }
+      return results;
+    } catch (error) {
+      if (error instanceof PolicyBudgetError) throw error;
+      // An error of the policy may be one only for what is not known: Oso's engine says it in its own way.
+      if (error instanceof NotCovered || error instanceof PolicyError) return undefined;
+      throw error;
     }
   }
 

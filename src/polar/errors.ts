@@ -52,7 +52,8 @@ export class PolicyError extends Error {
     // Own but hidden, so that loggers and serializers print neither the class's name nor what the host threw.
     Object.defineProperty(this, 'name', { value: name, enumerable: false, configurable: true });
     if (cause !== undefined) {
-      Object.defineProperty(this, 'cause', { value: cause, enumerable: false, configurable: true });
+      // Node prints a cause even where it is hidden, but calls no getter for it; and Oso's messages hold values.
+      Object.defineProperty(this, 'cause', { get: () => cause, configurable: true });
     }
   }
 }

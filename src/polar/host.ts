@@ -6,6 +6,7 @@ import { Predicate } from 'oso/dist/src/Predicate.js';
 import { NotCovered } from './errors.js';
 import { sortFields } from './syntax.js';
 import { Dictionary, Float, flatten, Instance, List, Logical, UNMADE, type Value } from './terms.js';
+import { Unknown } from './unknown.js';
 
 /** A constructor, as `registerClass` takes it. */
 // biome-ignore lint/suspicious/noExplicitAny: this is how oso types a class with any constructor.
@@ -18,6 +19,12 @@ export interface RegisteredClass {
   readonly id: number;
   readonly fields: ReadonlyMap<string, unknown>;
   readonly isaCheck: (instance: unknown) => unknown;
+}
+
+/** A relation that knows what is loaded of it. */
+export interface LoadedRelation extends Relation {
+  /** What the owner holds of it; undefined where it is not loaded. */
+  loadedFrom(owner: object): unknown;
 }
 
 export type EqualityFn = (left: unknown, right: unknown) => unknown;
@@ -129,8 +136,13 @@ export class PolicyHost {
     return field instanceof Relation ? field : undefined;
   }
 
-  /** Loads what a relation points to, through the data filtering adapter. */
-  async related(receiver: object, relation: Relation): Promise<unknown> {
+  /** What a relation leads to: what is loaded of it, or else what the data filtering adapter loads. */
+  related(receiver: object, relation: Relation): unknown {
+    const loaded = (relation as Partial<LoadedRelation>).loadedFrom?.(receiver);
+    return loaded === undefined ? this.#load(receiver, relation) : loaded;
+  }
+
+  async #load(receiver: object, relation: Relation): Promise<unknown> {
     const { otherType, otherField, myField, kind } = relation;
     this.requireClass(otherType);
     const { adapter } = this.#oso.getHost();
@@ -190,6 +202,7 @@ export class PolicyHost {
       // Only a query's arguments may hold variables.
       return new List(items, undefined, variables === undefined);
     }
+    if (value instanceof Unknown) return value;
     if (value instanceof Variable) return this.#variable(value.name, variables);
     if (value instanceof Predicate || value instanceof Expression || value instanceof OsoPattern) {
       throw new NotCovered('a predicate, expression or pattern as a value', undefined);
@@ -231,6 +244,7 @@ export class PolicyHost {
 
   #toJs(value: Value, nameOf: (variable: Logical) => string, path: Logical[]): unknown {
     if (typeof value !== 'object') return value;
+    if (value instanceof Unknown) throw new NotCovered('a value that is not known', undefined);
     if (value instanceof Instance) {
       if (value.value === UNMADE)
         throw new NotCovered('an instance as an argument of its own constructor', undefined);

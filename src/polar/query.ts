@@ -10,6 +10,7 @@ import { PolicySource } from './source.js';
 import type { Term } from './syntax.js';
 import { cuts, findTwin } from './term-key.js';
 import { deref, Logical, type Value } from './terms.js';
+import type { Constraint, Unknowns } from './unknown.js';
 import { isOpen } from './waiting.js';
 
 /** The value of each variable that a result binds. */
@@ -35,8 +36,9 @@ export class Query {
     name: string,
     args: readonly unknown[],
     given?: ReadonlyMap<string, unknown>,
+    unknowns?: Unknowns,
   ): Query {
-    const machine = new Machine(host, budget);
+    const machine = new Machine(host, budget, unknowns);
     const variables = new Map<string, Logical>();
     const values = args.map(arg => host.toValue(arg, variables));
     bindGiven(machine, host, variables, given);
@@ -122,6 +124,11 @@ export class Query {
   #failed(error: unknown): unknown {
     if (!(error instanceof NotCovered)) this.#show('exhausted');
     return error;
+  }
+
+  /** What has to hold of values that are not known, for the present result. */
+  get constraints(): readonly Constraint[] {
+    return [...this.#machine.constraints];
   }
 
   /** The bindings of the present result. */
