@@ -185,7 +185,7 @@ describe('typeormAdapter', () => {
           built.orWhere(new Brackets(inner => inner.where(all).orWhere(all))).getMany(),
         'after orWhere of objects': built =>
           built
-            .where([{ id: 1 }, { id: 3 }])
+            .where([{ id: 1 }, { id: 2 }, { id: 3 }])
             .orWhere({ ownerId: 'bob' })
             .getMany(),
         'after orWhereInIds': built => built.whereInIds([1, 2]).orWhereInIds([3, 4]).getMany(),

@@ -19,6 +19,12 @@ import {
   type TypeormField,
 } from './typeorm-schema.js';
 
+declare module '../types.js' {
+  interface QueryTypes<Resource> {
+    typeorm: Resource extends ObjectLiteral ? SelectQueryBuilder<Resource> : never;
+  }
+}
+
 /**
  * Registers entities of a TypeORM `DataSource` with Oso: their classes, with fields and relations as the metadata has
  * them. To be called after `dataSource.initialize()` and before the policy is loaded.
@@ -75,22 +81,20 @@ export function entityEquality(dataSource: DataSource): EqualityFn {
  * Rows that are soft-deleted are left out, as TypeORM does by itself; `withDeleted()` brings back those that the policy
  * allows. Related rows that are soft-deleted count as not there in any case.
  *
- * @typeParam Query what the Oso that it is for takes queries to be; inferred
- * @typeParam Row what it takes resources to be; inferred
  * @throws {KoaOsoError} `ERR_KOA_OSO_INVALID_ARGUMENT` where the driver is not supported
  * @example
- * const query = await oso.authorizedQuery(user, 'read', Expense);
+ * const query = await ctx.oso.authorizedQuery(Expense, { action: 'read' }); // SelectQueryBuilder<Expense>
  * const [expenses, count] = await query
  *   .andWhere('Expense.amount > :amount', { amount: 100 })
  *   .orderBy('Expense.createdAt', 'DESC')
  *   .take(20)
  *   .getManyAndCount();
  */
-export function typeormAdapter<Query = SelectQueryBuilder<ObjectLiteral>, Row = ObjectLiteral>(
+export function typeormAdapter(
   dataSource: DataSource,
-): EntityAdapter<Query, Row> {
+): EntityAdapter<SelectQueryBuilder<ObjectLiteral>, ObjectLiteral> {
   dialectOf(dataSource);
-  const adapter = entityAdapter<SelectQueryBuilder<ObjectLiteral>, ObjectLiteral>({
+  return entityAdapter<SelectQueryBuilder<ObjectLiteral>, ObjectLiteral>({
     select: (entity, condition) => {
       const query = queryOf(dataSource, entity);
       const sql = new Sql(dataSource, query.alias);
@@ -102,8 +106,6 @@ export function typeormAdapter<Query = SelectQueryBuilder<ObjectLiteral>, Row = 
     execute: query => query.getMany(),
     load: related => load(dataSource, related),
   });
-  // The Oso that it is for decides what is known of its queries: new Oso() takes an adapter of unknown ones only.
-  return adapter as unknown as EntityAdapter<Query, Row>;
 }
 
 function queryOf(dataSource: DataSource, entity: Entity): SelectQueryBuilder<ObjectLiteral> {
