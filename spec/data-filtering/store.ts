@@ -3,7 +3,9 @@ import type { EqualityFn } from '../../src/data-filtering/equality.js';
 import type { Data, Rows } from './world.js';
 
 /** The class `Oso`, or `CompiledOso`. */
-export type Engine = new (options: { equalityFn: EqualityFn }) => Oso;
+export type Engine = new <Query = unknown, Row = unknown>(options: {
+  equalityFn: EqualityFn;
+}) => Oso<unknown, unknown, Row, unknown, unknown, Query>;
 
 /**
  * A database that holds the world, behind one adapter. Each adapter's spec has one, and hands it to `itAgrees` of
@@ -16,7 +18,10 @@ export interface Store {
   open(): Promise<void>;
   /** Replaces all rows by these. It is called often. */
   fill(data: Data): Promise<void>;
-  /** A new instance with `entityEquality`, `registerEntities` and the data filtering adapter of this store. */
+  /**
+   * A new instance with `entityEquality`, `registerEntities` and the data filtering adapter of this store. It outlives
+   * many a `fill`.
+   */
   oso(Engine: Engine): Oso;
   /**
    * The rows of each entity that are not deleted, in any order: instances of the world's classes, as the ORM gives them,
