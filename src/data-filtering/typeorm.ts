@@ -170,12 +170,9 @@ class Sql implements Translation<string> {
   }
 
   compare(column: Column, operator: Operator, value: unknown): string {
-    const bound = this.parameters.add([value]);
-    if (renderingOf(column) !== 'day') return this.#compare(column, operator, bound);
-    // No text but that of a day can be compared to one.
-    return isDay(value)
-      ? `${this.#column(column)} ${operator} CAST(${bound} AS date)`
-      : `${this.#text(column)} ${operator} ${bound}`;
+    return renderingOf(column) === 'day' && isDay(value)
+      ? `${this.#column(column)} ${operator} ${this.#day(value)}`
+      : this.#compare(column, operator, this.parameters.add([value]));
   }
 
   compareColumns(left: Column, operator: Operator, right: Column): string {
@@ -190,8 +187,7 @@ class Sql implements Translation<string> {
 
   in(column: Column, values: readonly unknown[]): string {
     if (renderingOf(column) === 'day' && values.every(isDay)) {
-      const days = values.map(value => `CAST(${this.parameters.add([value])} AS date)`);
-      return `${this.#column(column)} IN (${days.join(', ')})`;
+      return `${this.#column(column)} IN (${values.map(value => this.#day(value)).join(', ')})`;
     }
     return `${this.#operand(column, '=')} IN (${this.parameters.add(values)})`;
   }
@@ -282,9 +278,16 @@ class Sql implements Translation<string> {
     return isText && needsCollation ? this.#bytes(this.#column(column)) : this.#column(column);
   }
 
-  /** A day as TypeORM reads it. */
+  /** A day that is known, as the database keeps it. */
+  #day(value: unknown): string {
+    const bound = this.parameters.add([value]);
+    return this.#isPostgres ? `CAST(${bound} AS date)` : bound;
+  }
+
+  /** A day of a column, as TypeORM reads it: the text of no other can be compared to it as it is kept. */
   #text(column: Column): string {
-    return this.#bytes(`to_char(${this.#column(column)}, 'YYYY-MM-DD')`);
+    const day = this.#column(column);
+    return this.#isPostgres ? this.#bytes(`to_char(${day}, 'YYYY-MM-DD')`) : `+${day}`;
   }
 
   /** Text that is compared by its bytes, whatever its collation is. */
