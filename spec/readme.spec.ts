@@ -13,6 +13,7 @@ import { expect } from 'chai';
 import type Koa from 'koa';
 import type { KoaOso } from 'koa-oso';
 import { HttpRequest } from 'koa-oso';
+import { arrayAdapter, registerEntities } from 'koa-oso/array';
 import { CompiledOso } from 'koa-oso/polar';
 import type { Oso } from 'oso';
 import request from 'supertest';
@@ -78,8 +79,7 @@ const MODULES: Record<string, [section: string, index: number, more?: string]> =
   controllers: ['Controllers', 0],
   requests: ['Authorizing requests', 0],
   'allow-request': ['Authorizing requests', 1],
-  fields: ['Fields, actions and lists', 0],
-  lists: ['Fields, actions and lists', 1],
+  fields: ['Fields and actions', 0],
   current: ['Without a ctx', 0, RUN_WITHOUT_CTX],
   state: ['What was decided', 0],
   types: ['Types', 0, FAIL_TO_COMPILE],
@@ -140,6 +140,7 @@ describe('README', () => {
     const { types = '', ...others } = sources;
     compile('examples', others);
     compile('types', { types });
+    compile('lists', Object.fromEntries(codeOf('Lists').map((code, index) => [`program-${index}`, code])));
   });
 
   it('has a module here for every TypeScript example', () => {
@@ -147,7 +148,7 @@ describe('README', () => {
     const examples = blocks.filter(({ language }) => language === 'ts').map(({ code }) => code);
     const onCompiled = codeOf('CompiledOso');
     expect(onCompiled).to.have.length(3);
-    expect([completeExample, ...onCompiled, ...run]).to.have.members(examples);
+    expect([completeExample, ...onCompiled, ...codeOf('Lists'), ...run]).to.have.members(examples);
   });
 
   async function serve(name: string) {
@@ -162,7 +163,7 @@ describe('README', () => {
   }
 
   /** Runs lines of curl as a reader would, against a program of the build that is started on another port than theirs. */
-  async function answersOf(program: string, lines: string[]): Promise<string[]> {
+  async function answersOf(program: string, lines: readonly string[]): Promise<string[]> {
     const port = await freePort();
     const server = spawn(process.execPath, [fileURLToPath(new URL(program, ROOT))], {
       env: { ...process.env, PORT: String(port) },
@@ -290,19 +291,39 @@ describe('README', () => {
     expect(documented).to.have.members(names);
   });
 
-  it('Fields, actions and lists: rights', async () => {
+  it('Fields and actions', async () => {
     const { send } = await serve('fields');
     await send('/expenses/1/rights', 'ann').expect(200, { actions: ['read'], fields: ['amount', 'owner'] });
     await send('/expenses/1/rights', 'bob').expect(403);
   });
 
-  it('Fields, actions and lists: lists', async () => {
-    const { oso, send } = await serve('lists');
-    oso.setDataFilteringAdapter({
-      buildQuery: filter => filter,
-      executeQuery: async () => ['filtered'],
+  for (const [index] of codeOf('Lists').entries()) {
+    it(`Lists: the lines of curl after program ${index + 1} are answered as it says`, async function () {
+      this.timeout(30_000);
+      const lines = (codeOf('Lists', 'sh')[index] ?? '').trim().split('\n');
+      expect(lines).to.have.length.of.at.least(2);
+      expect(await answersOf(`dist/readme/lists/program-${index}.js`, lines)).to.deep.equal(
+        lines.map(line => line.split(/\s+# /)[1]),
+      );
     });
-    await send('/expenses', 'ann').expect(200, ['filtered']);
+  }
+
+  it('Lists: the error of a policy that is no query', async () => {
+    class Expense {}
+    const description = {
+      Expense: { class: Expense, fields: { id: 'integer', amount: 'integer' } },
+    } as const;
+    const oso = new CompiledOso();
+    registerEntities(oso, description);
+    oso.setDataFilteringAdapter(arrayAdapter(description, { Expense: [] }));
+    const policy =
+      'allow(_, "read", expense: Expense) if\n  expense.amount < 100 and 100 < expense.amount * 2;';
+    await oso.loadStr(policy, 'expenses.polar');
+    const { message } = await oso.authorizedQuery(null, 'read', Expense).then(
+      () => new Error('It was filtered'),
+      (error: Error) => error,
+    );
+    expect(linesOf('Lists', 'txt').join(' ')).to.equal(message);
   });
 
   it('Without a ctx', async () => {

@@ -52,6 +52,12 @@ export function registerEntities(
   registerSchema(oso, schemaOf(dataSource, entities as readonly Class[] | undefined));
 }
 
+declare module '../types.js' {
+  interface QueryTypes<Resource> {
+    typeorm: Resource extends ObjectLiteral ? SelectQueryBuilder<Resource> : never;
+  }
+}
+
 /** A class that is an entity of TypeORM. */
 export type EntityClass = abstract new (...args: never[]) => object;
 

@@ -36,7 +36,7 @@ export function iterate(machine: Machine, item: Value, iterable: Value, placeOf:
 export function refuseUnrepeatable({ equalsIsDefault }: PolicyHost, iterable: Value, placeOf: PlaceOf): void {
   const source = deref(iterable);
   if (source instanceof List && !flatten(source).items.some(item => Number.isNaN(numberOf(item)))) return;
-  if (source instanceof Dictionary || typeof source === 'string') return;
+  if (source instanceof Dictionary || source instanceof Unknown || typeof source === 'string') return;
   if (source instanceof Instance && equalsIsDefault) {
     const { value } = source;
     if (value instanceof Set || value instanceof Map) {
