@@ -1,12 +1,13 @@
 import type { Class } from 'oso/dist/src/types.js';
 import type { DataSource, EntityMetadata, ObjectLiteral, SelectQueryBuilder } from 'typeorm';
 import { type EntityAdapter, entityAdapter } from './adapter.js';
-import type { Column, Operator, Source } from './condition.js';
+import { compareToValue } from './comparison.js';
+import { and, type Column, type Condition, never, type Operator, type Source } from './condition.js';
 import { type EqualityFn, equalityOf } from './equality.js';
 import { errors } from './errors.js';
 import { type FilteringEngine, registerSchema } from './register-entities.js';
 import type { Related } from './related.js';
-import type { Entity, EntityRelation, Schema } from './schema.js';
+import type { Entity, EntityRelation, Field, Schema } from './schema.js';
 import { type Translation, translate } from './translate.js';
 import { dialectOf } from './typeorm-columns.js';
 import { confine, Parameters } from './typeorm-query.js';
@@ -127,7 +128,7 @@ function metadataOf(dataSource: DataSource, entity: Entity): EntityMetadata {
   );
 }
 
-/** Finds what a row is related to by its key: the row itself need not know its foreign keys. */
+/** Finds what a row is related to, by what it holds of the keys that relate them, or else by its own key. */
 async function load(
   dataSource: DataSource,
   { owner, entity, relation }: Related,
@@ -135,7 +136,9 @@ async function load(
   const query = queryOf(dataSource, relation.target);
   const sql = new Sql(dataSource, query.alias);
   const target: Source = { entity: relation.target, number: 0 };
-  const condition = sql.isRelatedTo(entity, owner, relation, target);
+  const condition =
+    sql.isRelatedToValues(entity, owner, relation, target) ??
+    sql.isRelatedToRow(entity, owner, relation, target);
   return confine(query, condition, sql.parameters).getMany();
 }
 
@@ -211,13 +214,50 @@ class Sql implements Translation<string> {
     return this.#exists(target, relation, from, to, to, [this.isOfClass(to), condition]);
   }
 
-  /** Whether a row is related to one whose key is known. */
-  isRelatedTo(entity: Entity, owner: object, relation: EntityRelation, to: Source): string {
+  /**
+   * Whether a row is related to one that is at hand, by the values that its properties have; undefined where they are not
+   * there: the foreign key has none, say.
+   */
+  isRelatedToValues(
+    entity: Entity,
+    owner: object,
+    { join, joinTable }: EntityRelation,
+    to: Source,
+  ): string | undefined {
+    const link: Source = { entity, number: 1 };
+    const pairs =
+      joinTable === undefined
+        ? join.map(pair => ({ field: pair.from, column: { source: to, field: pair.to } }))
+        : joinTable.source.map(({ field, column }) => ({
+            field,
+            column: { source: link, field: { ...field, column } },
+          }));
+    const conditions: Condition[] = [];
+    for (const { field, column } of pairs) {
+      const value = valueOf(owner, field);
+      if (entity.fields.get(field.name) !== field || value === undefined) return undefined;
+      if (column.field.type.kind === 'unsupported') return undefined;
+      conditions.push(value === null ? never : compareToValue(column, '=', value));
+    }
+    const condition = translate(and(conditions), this);
+    if (joinTable === undefined) return condition;
+    const joined = joinTable.target.map(
+      ({ column, field }) =>
+        `${this.#qualified(this.#aliasOf(link), column)} = ${this.#column({ source: to, field })}`,
+    );
+    const table = `${this.#path(joinTable.table)} ${this.#escape(this.#aliasOf(link))}`;
+    return `EXISTS (SELECT 1 FROM ${table} WHERE ${[condition, ...joined].join(' AND ')})`;
+  }
+
+  /** Whether a row is related to one whose key is known, by what the database holds of that. */
+  isRelatedToRow(entity: Entity, owner: object, relation: EntityRelation, to: Source): string {
     const from: Source = { entity, number: 1 };
     const key = entity.key.map(field => {
-      const value = (owner as Record<string, unknown>)[field.name];
+      const value = valueOf(owner, field);
       if (value === undefined || value === null) throw unsaved(entity, relation);
-      return this.compare({ source: from, field }, '=', field.toDatabase?.(value) ?? value);
+      return field.type.kind === 'unsupported'
+        ? this.compare({ source: from, field }, '=', value)
+        : translate(compareToValue({ source: from, field }, '=', value), this);
     });
     const source = `${this.#path(entity.table)} ${this.#escape(this.#aliasOf(from))}`;
     return this.#exists(source, relation, from, to, from, key);
@@ -320,6 +360,10 @@ class Sql implements Translation<string> {
   #escape(name: string): string {
     return this.#dataSource.driver.escape(name);
   }
+}
+
+function valueOf(owner: object, { name }: Field): unknown {
+  return (owner as Record<string, unknown>)[name];
 }
 
 function renderingOf({ field }: Column): TypeormField['rendering'] {
