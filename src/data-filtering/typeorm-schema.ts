@@ -71,6 +71,14 @@ export function requireOpen(dataSource: DataSource): void {
   );
 }
 
+/** What TypeORM knows of an entity. */
+export function metadataOf(dataSource: DataSource, entity: Entity): EntityMetadata {
+  if (dataSource.hasMetadata(entity.class)) return dataSource.getMetadata(entity.class);
+  throw errors.invalidArgument(
+    `${entity.name} is no entity of the adapter's DataSource. Pass the same one to registerEntities and typeormAdapter.`,
+  );
+}
+
 /** The name of a row's table, or of a view, as SQL writes it. */
 export function escapePath(dataSource: DataSource, path: string): string {
   return path
