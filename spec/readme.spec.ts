@@ -196,7 +196,7 @@ describe('README', () => {
   it('The demo: the lines of curl are answered as it says', async function () {
     this.timeout(30_000);
     const lines = linesOf('The demo', 'sh').filter(line => line.startsWith('curl'));
-    expect(lines).to.have.length(3);
+    expect(lines).to.have.length(8);
     expect(await answersOf('dist/demo/main.js', lines)).to.deep.equal(linesOf('The demo', 'json'));
   });
 

@@ -21,7 +21,7 @@ const UNLOADED_EVERY = 10;
 const POLICIES_PER_OSO = 200;
 /** Alternatives of a policy that are tried, each in so many orders of related rows. */
 const MAX_ALTERNATIVES = 100;
-const MAX_ORDERS = 12;
+const MAX_ORDERS = 50;
 /** Milliseconds. */
 const MAX_SHRINKING = 10_000;
 
@@ -184,19 +184,18 @@ class Agreement {
     for (let order = 0; order < MAX_ORDERS; order++) {
       const allowed = await isAllowed(oso, actor, row);
       if (allowed !== undefined) return allowed;
-      this.#reorder(order);
+      this.#reorder();
     }
     return false;
   }
 
-  /** Has policies meet related rows in another order. */
-  #reorder(seed: number): void {
+  /** Has policies meet another of the related rows first. */
+  #reorder(): void {
     for (const name of ENTITY_NAMES) {
       for (const row of this.#linked[name]) {
         for (const related of Object.values(row)) {
           if (!Array.isArray(related) || related.length < 2) continue;
-          if (seed % 2 === 0) related.reverse();
-          else related.push(related.shift());
+          related.push(related.shift());
         }
       }
     }

@@ -100,16 +100,15 @@ const attributes: fc.Arbitrary<Attributes> = fc.record({
   anything: fc.oneof(text, number, when, fc.constantFrom<unknown[]>(null, true, [], ['a'], {})),
 });
 
-/** Draws an actor: mostly one of the users, with attributes that may be hostile; sometimes one who is no user. */
+/** Draws an actor: mostly one of the users, with attributes that may be hostile; sometimes one who is no row. */
 export function randomActor(draw: Draw, rows: Rows): object {
   const given = draw(() => attributes);
   const kind = draw(fc.nat, { max: 19 });
   if (kind === 0) return Object.assign(new Guest(), given);
   const user = rows.User[draw(fc.nat, { max: rows.User.length - 1 })] as User;
-  // What a row is related to stays as it is; its name may be hostile.
-  const name = draw(() => text);
-  const actor = Object.assign(Object.create(Object.getPrototypeOf(user)), user, given, { name });
-  if (kind === 1) actor.id = draw(() => text);
+  // Oso takes the fields of a resource that is the actor from the actor: they have to be those of the row.
+  const actor = Object.assign(Object.create(Object.getPrototypeOf(user)), user, given);
+  if (kind === 1) actor.id = draw(fc.constantFrom, ...TEXTS, ...HOSTILE_TEXTS);
   return actor;
 }
 

@@ -113,13 +113,15 @@ class PolicyWriter {
       ),
     );
     const helpers = this.#times(2, () => this.#helper());
-    const rules: Text = {
-      alternatives: this.#oneIn(30)
-        ? [`allow(_, "write", _: ${entity.name});\n`]
-        : [this.#rule(entity), ...this.#times(2, () => this.#rule(entity))],
-      joined: texts => texts.join('\n'),
-    };
-    const blocks = this.#oneIn(4) ? this.#blocks(entity) : '';
+    const own = this.#oneIn(30)
+      ? [`allow(_, "write", _: ${entity.name});\n`]
+      : [this.#rule(entity), ...this.#times(2, () => this.#rule(entity))];
+    const blocks = this.#oneIn(4) ? this.#blocks() : '';
+    const ofBlocks =
+      blocks !== '' && ['Organization', 'Expense', 'Line'].includes(entity.name)
+        ? [`allow(actor, action, resource: ${entity.name}) if has_permission(actor, action, resource);\n`]
+        : [];
+    const rules: Text = { alternatives: [...ofBlocks, ...own], joined: texts => texts.join('\n') };
     const written: Text = this.#helperNegated ? helpers.map(each => join(each)) : helpers;
     return { entity: entity.name as EntityName, text: [blocks, written, rules] };
   }
@@ -337,7 +339,10 @@ class PolicyWriter {
     // The actor's own attributes are of less interest.
     if (row.known && this.#oneIn(2)) row = this.#pick(...rows);
     for (let step = 0; step < steps && this.#oneIn(2); step++) {
-      const relations = [...row.entity.relations.values()].filter(({ kind }) => kind === 'one');
+      const relations = [...row.entity.relations.values()].filter(
+        ({ kind, name }) =>
+          kind === 'one' && (!process.env.SAFE || ['owner', 'user'].includes(name) || step === steps - 1),
+      );
       if (relations.length === 0) break;
       const { name, target } = this.#pick(...relations);
       row = { text: `${row.text}.${name}`, entity: target, known: row.known };
@@ -347,7 +352,7 @@ class PolicyWriter {
 
   #field(rows: readonly Row[]): { text: string; field: Field } {
     const unknown = rows.filter(({ known }) => !known);
-    const row = this.#row(this.#oneIn(10) ? rows : unknown, 2);
+    const row = this.#row(this.#oneIn(10) ? rows : unknown, process.env.SAFE ? 0 : 2);
     const field = this.#pick(...row.entity.fields.values());
     return { text: `${row.text}.${field.name}`, field };
   }
@@ -364,7 +369,7 @@ class PolicyWriter {
     if (type.kind !== 'date' && this.#oneIn(2)) return this.#literal(type);
     switch (type.kind) {
       case 'text':
-        return this.#pick('actor.text', 'actor.text', 'actor.name', 'actor.id');
+        return this.#pick('actor.text', 'actor.text', 'actor.name', 'actor.id', 'actor.id');
       case 'uuid':
         return this.#pick('actor.organizationId', 'actor.organizationId', 'actor.text');
       case 'enum':
@@ -474,7 +479,7 @@ class PolicyWriter {
   }
 
   /** Resource blocks, with roles through memberships and through relations. */
-  #blocks(entity: Entity): Text {
+  #blocks(): Text {
     const inOrganization = [
       'has_role(user: User, role: String, org: Organization) if m in org.members and m.user = user and m.role = role;\n',
       'has_role(user: User, role: String, org: Organization) if m in user.memberships and m.organization = org and m.role = role;\n',
@@ -513,9 +518,6 @@ class PolicyWriter {
       'has_relation(expense: Expense, "expense", line: Line) if expense = line.expense;\n',
       some(inOrganization),
       some(inExpense),
-      ['Organization', 'Expense', 'Line'].includes(entity.name)
-        ? `allow(actor, action, resource: ${entity.name}) if has_permission(actor, action, resource);\n`
-        : '',
     ];
   }
 

@@ -36,7 +36,7 @@ describeTracker('errors', ({ start, visitor, as, givenExpense }) => {
       .post('/organizations/1/expenses')
       .send({ description: '', amountInCents: 0.5, status: 'paid' });
     expect(response.status).to.equal(400);
-    expect(response.body.error).to.include({ status: 400, message: 'The body is not valid' });
+    expect(response.body.error).to.include({ status: 400, message: 'The request is not valid' });
     expect(response.body.error.fields).to.have.keys('description', 'amountInCents', 'status');
     expect(response.body.error.fields.status).to.deep.equal(['property status should not exist']);
     expect(await expenses.count()).to.equal(before);

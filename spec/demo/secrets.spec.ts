@@ -12,6 +12,8 @@ const PATHS = [
   '/organizations/1/expenses',
   '/organizations/1/report',
   '/organizations/2/expenses',
+  '/expenses',
+  '/expenses/to-approve',
   '/expenses/1',
   '/expenses/3',
 ];

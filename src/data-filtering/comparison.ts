@@ -1,3 +1,4 @@
+import { Dict } from 'oso/dist/src/types.js';
 import {
   always,
   and,
@@ -21,13 +22,22 @@ const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 /** As databases write them. */
 const BIGINT = /^(0|-?[1-9]\d{0,18})$/;
 
+/** As Polar tells them apart: `=` unifies and `==` compares, for which a string and a number are an error. */
+export type PolicyOperator = Operator | '==';
+
 /**
  * Whether a column compares to a value as policies compare them, which differs from what SQL does: null equals null, a
- * string never equals a number, and a value that the column cannot hold is no error, but different from all that it can.
+ * string never unifies with a number, and a value that the column cannot hold is no error, but different from all that
+ * it can.
+ *
+ * What is an error in policies is refused, and so is what compares to nothing in either direction (NaN, say): Oso turns
+ * `not (x < y)` into `x >= y`, as if one of the two held always.
  */
-export function compareToValue(column: Column, operator: Operator, value: unknown): Condition {
+export function compareToValue(column: Column, policyOperator: PolicyOperator, value: unknown): Condition {
   const { field } = column;
   refuseUnsupported(field);
+  if (policyOperator !== '=') refuseMixed(field, value);
+  const operator = policyOperator === '==' ? '=' : policyOperator;
   if (value === null) return compareToNull(column, operator);
   if (value === undefined) {
     throw new Unfilterable({
@@ -40,6 +50,30 @@ export function compareToValue(column: Column, operator: Operator, value: unknow
   if (operator === '!=') return isDifferent(column, value);
   return or([ordered(column, operator, value), nullIs(operator, value) ? whereNull(column) : never]);
 }
+
+/** Policies compare numbers, booleans and strings with their like only; and take `true` for 1. */
+function refuseMixed({ name, type }: Field, value: unknown): void {
+  const kind = Array.isArray(value) || value instanceof Dict ? 'list' : typeof value;
+  if (type.kind === 'date' || kind === PRIMITIVES[type.kind]) return;
+  if (kind === 'object' || kind === 'undefined' || kind === 'function') return;
+  throw new Unfilterable({
+    reason: `the field \`${name}\` (${type.kind}) is compared to a value of another type`,
+    remedy: 'compare it to a value of its own type',
+    construct: { kind: 'attribute', name },
+  });
+}
+
+const PRIMITIVES: Readonly<Record<FieldType['kind'], string>> = {
+  text: 'string',
+  uuid: 'string',
+  enum: 'string',
+  bigint: 'string',
+  integer: 'number',
+  number: 'number',
+  boolean: 'boolean',
+  date: 'object',
+  unsupported: 'object',
+};
 
 function compareToNull(column: Column, operator: Operator): Condition {
   if (operator === '=') return whereNull(column);
@@ -106,6 +140,7 @@ function canHold(type: FieldType, value: unknown): boolean {
 
 function ordered(column: Column, operator: Operator, value: unknown): Condition {
   const { type } = column.field;
+  refuseUnordered(column.field, value);
   if (type.kind === 'integer' && typeof value === 'number')
     return orderedInteger(column, type, operator, value);
   if (type.kind === 'number' && typeof value === 'number') return orderedNumber(column, operator, value);
@@ -118,13 +153,29 @@ function ordered(column: Column, operator: Operator, value: unknown): Condition 
   });
 }
 
+/** What is neither less than, nor equal to, nor greater than the other. */
+function refuseUnordered({ name, type, nullable }: Field, value: unknown): void {
+  if (Number.isNaN(value instanceof Date ? value.getTime() : value)) {
+    throw new Unfilterable({
+      reason: `the field \`${name}\` is ordered against a number or date that is none (NaN)`,
+      remedy: 'see to it that what the policy reads of the actor is a number or a date',
+      construct: { kind: 'attribute', name },
+    });
+  }
+  if (!nullable || type.kind !== 'text') return;
+  throw new Unfilterable({
+    reason: `the field \`${name}\` is text that is ordered, and may be null`,
+    remedy: 'order fields that are never null',
+    construct: { kind: 'attribute', name },
+  });
+}
+
 function orderedInteger(
   column: Column,
   { min, max }: { min: number; max: number },
   operator: Operator,
   value: number,
 ): Condition {
-  if (Number.isNaN(value)) return never;
   // Between two whole numbers, < and <= differ by the whole number that is next.
   const rising = operator === '>' || operator === '>=';
   const bound = rising ? Math.ceil(value) : Math.floor(value);
@@ -141,14 +192,12 @@ function orderedInteger(
 
 function orderedNumber(column: Column, operator: Operator, value: number): Condition {
   if (Number.isFinite(value)) return { kind: 'compare', column, operator, value };
-  if (Number.isNaN(value)) return never;
   const isAbove = value > 0;
   return isAbove === operator.startsWith('<') ? whereNotNull(column) : never;
 }
 
 function orderedDate(column: Column, operator: Operator, value: Date): Condition {
   const time = value.getTime();
-  if (Number.isNaN(time)) return never;
   if (value < FIRST_DATE) return operator.startsWith('<') ? never : whereNotNull(column);
   if (value >= LAST_DATE) return operator.startsWith('<') ? whereNotNull(column) : never;
   // What the database keeps of a millisecond's parts was cut off when the row was read.

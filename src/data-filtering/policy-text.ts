@@ -14,6 +14,7 @@ export class PolicyText {
   #sources: readonly PolicySource[] = [];
   #policy: Policy | undefined;
   #cut: string | undefined;
+  #onLoad: () => void = () => {};
 
   constructor(oso: PolicyEngine) {
     const ffi = oso.getFfi() as { load(sources: readonly OsoSource[]): void };
@@ -22,11 +23,17 @@ export class PolicyText {
       load(sources);
       this.#sources = sources.map(({ src, filename }) => new PolicySource(src, filename));
       this.#policy = undefined;
+      this.#onLoad();
     };
   }
 
+  /** Calls `listener` after each load. */
+  onLoad(listener: () => void): void {
+    this.#onLoad = listener;
+  }
+
   /** The rules that were loaded; undefined where that was before the text was noted, or where it cannot be read. */
-  get #rules(): Policy | undefined {
+  get policy(): Policy | undefined {
     if (this.#policy !== undefined) return this.#policy;
     if (this.#sources.length === 0) return undefined;
     const policy = readPolicy(this.#sources);
@@ -38,7 +45,7 @@ export class PolicyText {
 
   /** Whether the text is known. */
   get isKnown(): boolean {
-    return this.#rules !== undefined;
+    return this.policy !== undefined;
   }
 
   /** Where `cut` may be met by who asks for `allow`: "rule `allow` at policy.polar:3:7". */
@@ -46,21 +53,21 @@ export class PolicyText {
     return this.isKnown ? this.#cut : undefined;
   }
 
+  /** All names in the rules that may be those of variables, or of constants. */
+  get names(): ReadonlySet<string> {
+    const names = new Set<string>();
+    for (const rules of this.policy?.rules.values() ?? []) {
+      for (const rule of rules) {
+        for (const term of termsOf(rule))
+          if (term.kind === 'variable' && term.name !== '_') names.add(term.name);
+      }
+    }
+    return names;
+  }
+
   /** Where the policy says such a thing, of all that who asks for `allow` may meet. */
   find(construct: Construct): readonly string[] {
     return this.#find(term => isMeant(term, construct));
-  }
-
-  /** The place that Oso names in an error of its own: line and column, starting at 1. */
-  ruleAt(file: string | undefined, line: number, column: number): string {
-    let nearest: { rule: string; line: number; column: number } | undefined;
-    for (const rule of this.#reachable()) {
-      const place = placeOf(rule);
-      if (place.file !== file || isAfter(place, { line, column })) continue;
-      if (nearest === undefined || isAfter(place, nearest)) nearest = { ...place, rule: rule.name };
-    }
-    const place = formatPlace({ file, line, column });
-    return nearest === undefined ? place : `rule \`${nearest.rule}\` at ${place}`;
   }
 
   #find(isMeantBy: (term: Term) => boolean): readonly string[] {
@@ -74,7 +81,7 @@ export class PolicyText {
   }
 
   #reachable(): readonly Rule[] {
-    const byName = this.#rules?.rules;
+    const byName = this.policy?.rules;
     if (byName === undefined) return [];
     const names = new Set(['allow']);
     const rules: Rule[] = [];
@@ -87,10 +94,6 @@ export class PolicyText {
     }
     return rules;
   }
-}
-
-function isAfter(left: { line: number; column: number }, right: { line: number; column: number }): boolean {
-  return left.line > right.line || (left.line === right.line && left.column > right.column);
 }
 
 function isMeant(term: Term, construct: Construct): boolean {

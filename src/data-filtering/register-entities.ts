@@ -1,21 +1,20 @@
-import { type Oso, Variable } from 'oso';
-import { Expression } from 'oso/dist/src/Expression.js';
-import { Pattern } from 'oso/dist/src/Pattern.js';
+import type { Oso } from 'oso';
 import type { Class } from 'oso/dist/src/types.js';
 import { CompiledOso } from '../polar/compiled-oso.js';
+import { NotCovered } from '../polar/errors.js';
+import { formatPlace } from '../polar/source.js';
 import type { PolicyEngine } from '../policy-engine.js';
 import type { EntityAdapter } from './adapter.js';
-import type { Condition } from './condition.js';
 import { errors } from './errors.js';
-import { conditionOf } from './partial-results.js';
+import { PlainOso } from './plain-oso.js';
 import { PolicyText } from './policy-text.js';
 import { FollowedRelation } from './related.js';
 import { type Entity, entityOf, type FieldType, type Schema } from './schema.js';
-import { Unfilterable } from './unfilterable.js';
+import { COMPARE, type Obstacle, Unfilterable } from './unfilterable.js';
 import { UnknownRows } from './unknown-rows.js';
 
 /** What is needed of an Oso to filter lists. The class `Oso` of the package `oso` has it, whatever its type arguments are. */
-export type FilteringEngine = PolicyEngine & Pick<Oso, 'query' | 'queryRule'>;
+export type FilteringEngine = PolicyEngine & Pick<Oso, 'query' | 'registerConstant'>;
 
 const registered = new WeakSet<FilteringEngine>();
 
@@ -48,8 +47,9 @@ export function registerSchema(oso: FilteringEngine, schema: Schema): void {
     }
   }
   const text = new PolicyText(oso);
+  const evaluator = oso instanceof CompiledOso ? oso : new PlainOso(oso, text);
   oso.authorizedQuery = (actor, action, resourceClass) =>
-    authorizedQuery(oso, schema, text, actor, action, resourceClass as Class | string);
+    authorizedQuery(oso, evaluator, schema, text, actor, action, resourceClass as Class | string);
 }
 
 function fieldsOf(entity: Entity): Map<string, Class | FollowedRelation> {
@@ -71,8 +71,12 @@ const CLASSES = {
   unsupported: Object,
 } as unknown as Record<FieldType['kind'], Class>;
 
+/** Whatever evaluates policies with values that are not known. */
+type Evaluator = Pick<CompiledOso, 'constraintsOf'>;
+
 async function authorizedQuery(
   oso: FilteringEngine,
+  evaluator: Evaluator,
   schema: Schema,
   text: PolicyText,
   actor: unknown,
@@ -87,82 +91,36 @@ async function authorizedQuery(
   if (typeof adapter.select !== 'function') throw errors.noAdapter();
   if (!text.isKnown) throw errors.policyTextUnknown();
   const { cut } = text;
-  if (cut !== undefined) {
-    throw errors.unfilterable(
-      { reason: '`cut` decides by the order of rules', remedy: 'say `not` in the rules that are cut off' },
-      [cut],
+  if (cut !== undefined) throw errors.unfilterable(CUT, [cut]);
+  const rows = new UnknownRows(entity, name => oso.getHost().getType(name)?.cls as Class | undefined);
+  try {
+    const results = await evaluator.constraintsOf(rows, 'allow', actor, action, rows.row);
+    return adapter.select(entity, rows.conditionOf(results));
+  } catch (error) {
+    throw explained(error, text);
+  }
+}
+
+/** What the compiled form calls a value that is not known is one of the database's rows. */
+const UNKNOWN = 'of its rows';
+
+const CUT: Obstacle = {
+  reason: '`cut` decides by the order of rules',
+  remedy: 'say with `not` in the other rules what they leave to the one that cuts',
+};
+
+function explained(error: unknown, text: PolicyText): unknown {
+  if (error instanceof Unfilterable) {
+    const { construct } = error.obstacle;
+    return errors.unfilterable(error.obstacle, construct === undefined ? [] : text.find(construct));
+  }
+  if (error instanceof NotCovered) {
+    const { construct, place } = error;
+    const reason = `no database can be asked for ${construct.replace('which is not known', UNKNOWN).replace('that is not known', UNKNOWN)}`;
+    return errors.unfilterable(
+      { reason, remedy: COMPARE },
+      place === undefined ? [] : [`rule \`${place.rule}\` at ${formatPlace(place)}`],
     );
   }
-  try {
-    return adapter.select(entity, await allowedRows(oso, text, actor, action, entity));
-  } catch (error) {
-    if (!(error instanceof Unfilterable)) throw error;
-    const { construct } = error.obstacle;
-    throw errors.unfilterable(error.obstacle, construct === undefined ? [] : text.find(construct));
-  }
-}
-
-/** The condition for a row to be allowed. */
-async function allowedRows(
-  oso: FilteringEngine,
-  text: PolicyText,
-  actor: unknown,
-  action: unknown,
-  entity: Entity,
-): Promise<Condition> {
-  const classNamed = (name: string) => oso.getHost().getType(name)?.cls as Class | undefined;
-  if (oso instanceof CompiledOso) {
-    const rows = new UnknownRows(entity, classNamed);
-    const results = await oso.constraintsOf(rows, 'allow', actor, action, rows.row);
-    if (results !== undefined) return rows.conditionOf(results);
-  }
-  return conditionOf(entity, classNamed, await partialResults(oso, text, actor, action, entity));
-}
-
-/** What Oso's engine makes of the question when all it knows of the resource is its class. */
-async function partialResults(
-  oso: FilteringEngine,
-  text: PolicyText,
-  actor: unknown,
-  action: unknown,
-  entity: Entity,
-): Promise<unknown[]> {
-  const resource = new Variable('resource');
-  const isEntity = new Expression('Isa', [resource, new Pattern({ tag: entity.name, fields: {} })]);
-  const results: unknown[] = [];
-  try {
-    const options = {
-      bindings: new Map([['resource', new Expression('And', [isEntity])]]),
-      acceptExpression: true,
-    };
-    for await (const result of oso.queryRule(options, 'allow', actor, action, resource)) {
-      results.push(result.get('resource'));
-    }
-  } catch (error) {
-    throw refusedByOso(error, text);
-  }
-  return results;
-}
-
-/** Oso says where it met what it cannot evaluate without the resource; the rest of its message prints values. */
-function refusedByOso(error: unknown, text: PolicyText): unknown {
-  const { name, message } = describe(error);
-  if (name !== 'RuntimeError::Unsupported') return error;
-  const [, line, column, file] = / at line (\d+), column (\d+)(?: of file (.+?))?:?$/m.exec(message) ?? [];
-  const place = line === undefined ? [] : [text.ruleAt(file, Number(line), Number(column))];
-  return errors.unfilterable(
-    {
-      reason: 'it calls a method of the resource, or does with it what only JavaScript can',
-      remedy: 'compare fields of the resource, or of what it is related to, to values or to each other',
-    },
-    place,
-    error,
-  );
-}
-
-/** CompiledOso keeps what Oso's engine said as the cause of an error of its own. */
-function describe(error: unknown): { name: string; message: string } {
-  if (!(error instanceof Error)) return { name: '', message: '' };
-  const { cause } = error;
-  return cause instanceof Error && cause.name === error.name ? cause : error;
+  return error;
 }

@@ -8,6 +8,10 @@ export interface Obstacle {
   readonly construct?: Construct;
 }
 
+/** What to do about most of them. */
+export const COMPARE =
+  'compare fields of the resource, or of what it is related to, to values or to each other';
+
 export type Construct =
   | { readonly kind: 'attribute'; readonly name: string }
   | { readonly kind: 'operator'; readonly operator: string }

@@ -1,63 +1,74 @@
 import { type Constraint, Unknown, type Unknowns } from '../polar/unknown.js';
-import { always, and, type Condition, negate, never, type Operator, or } from './condition.js';
-import { type ClassNamed, type Known, PartialResults, type Place } from './partial-results.js';
+import type { PolicyOperator } from './comparison.js';
+import { always, and, type Condition, negate, never, or } from './condition.js';
+import { type ClassNamed, type Item, type Known, type Place, Places } from './places.js';
 import type { Entity } from './schema.js';
 import { Unfilterable } from './unfilterable.js';
 
 /** A place in a row, or why there is none by that name: that matters only where a result depends on it. */
 type Found = Place | Unfilterable;
 
-/** What has to hold, given what comes after it. */
-abstract class RowConstraint {
-  abstract with(rest: () => Condition): Condition;
+/** When a result holds, and when it fails with an error: inside of a `not` the one is not the other's opposite. */
+interface Outcome {
+  readonly holds: Condition;
+  readonly fails: Condition;
 }
 
-/** A condition that stands on its own. It is made when a result turns out to depend on it. */
-class Holds extends RowConstraint {
-  readonly #condition: () => Condition;
+const HOLDS: Outcome = { holds: always, fails: never };
 
-  constructor(condition: () => Condition) {
-    super();
-    this.#condition = condition;
+/** What has to hold, given what comes after it. Made when a result turns out to depend on it. */
+type RowConstraint = Step | AnyRow;
+
+/** A condition that stands on its own. */
+class Step {
+  readonly #outcome: () => Outcome;
+
+  constructor(outcome: () => Outcome) {
+    this.#outcome = outcome;
   }
 
-  with(rest: () => Condition): Condition {
-    return and([this.#condition(), rest()]);
+  before(rest: () => Outcome): Outcome {
+    const first = this.#outcome();
+    const { holds, fails } = rest();
+    return { holds: and([first.holds, holds]), fails: or([first.fails, and([first.holds, fails])]) };
   }
 }
 
 /** That there is a row of a relation, of which what comes after it speaks. */
-class IsItem extends RowConstraint {
-  readonly list: string;
-  readonly #exists: (condition: () => Condition) => Condition;
+class AnyRow {
+  readonly #item: Item;
 
-  constructor(list: string, exists: (condition: () => Condition) => Condition) {
-    super();
-    this.list = list;
-    this.#exists = exists;
+  constructor(item: Item) {
+    this.#item = item;
   }
 
-  with(rest: () => Condition): Condition {
-    return this.#exists(rest);
+  get list(): string {
+    return this.#item.list;
+  }
+
+  before(rest: () => Outcome): Outcome {
+    const { holds, fails } = rest();
+    return {
+      holds: this.#item.exists(() => holds),
+      fails: or([this.#item.missing(), this.#item.exists(() => fails)]),
+    };
   }
 }
 
-const OPERATORS: Readonly<Record<string, Operator>> = { '==': '=' };
-
 /** Rows of which the policy knows only the class, for CompiledOso to evaluate a policy with. */
 export class UnknownRows implements Unknowns {
-  readonly #places: PartialResults;
+  readonly #places: Places;
   /** The row that is asked about. */
   readonly row: Unknown;
 
   constructor(entity: Entity, classNamed: ClassNamed) {
-    this.#places = new PartialResults(entity, classNamed);
+    this.#places = new Places(entity, classNamed);
     this.row = new Unknown(this.#places.root);
   }
 
   /** The condition for a row to be allowed: that all constraints of one of the results hold. */
   conditionOf(results: readonly (readonly Constraint[])[]): Condition {
-    return or(results.map(constraints => all(constraints)));
+    return or(results.map(constraints => outcomeOf(constraints).holds));
   }
 
   attribute(value: Unknown, name: string): Unknown {
@@ -65,46 +76,46 @@ export class UnknownRows implements Unknowns {
   }
 
   item(list: Unknown, before: readonly Constraint[]): { item: Unknown; constraint: Constraint } {
-    const rows = unlessUnfilterable(() => placeOf(list));
+    const rows = unlessUnfilterable(() => this.#places.rows(placeOf(list)));
     if (rows instanceof Unfilterable)
-      return { item: new Unknown(rows), constraint: new Holds(() => failed(rows)) };
-    if (rows.kind !== 'rows') {
-      const error = notRows();
-      return { item: new Unknown(error), constraint: new Holds(() => failed(error)) };
-    }
-    const others = (name: string) =>
-      before.filter(each => each instanceof IsItem && each.list === name).length;
+      return { item: new Unknown(rows), constraint: new Step(() => refuse(rows)) };
     const { list: name } = this.#places.item(rows, 0);
-    const { row, exists } = this.#places.item(rows, others(name));
-    return { item: new Unknown(row), constraint: new IsItem(name, exists) };
+    const others = before.filter(each => each instanceof AnyRow && each.list === name).length;
+    const item = this.#places.item(rows, others);
+    return { item: new Unknown(item.row), constraint: new AnyRow(item) };
   }
 
-  compare(operator: string, left: unknown, right: unknown): Constraint {
-    return new Holds(() =>
-      this.#places.compare(operand(left), OPERATORS[operator] ?? (operator as Operator), operand(right)),
-    );
+  compare(operator: PolicyOperator, left: unknown, right: unknown, inNot: boolean): Constraint {
+    return new Step(() => ({
+      holds: this.#places.compare(operand(left), operator, operand(right), inNot),
+      fails: never,
+    }));
   }
 
   isTrue(value: Unknown): Constraint {
-    return new Holds(() => this.#places.isTrue(placeOf(value)));
+    return new Step(() => this.#places.isTrue(placeOf(value)));
   }
 
   isA(value: Unknown, tag: string): boolean | Constraint {
     const condition = unlessUnfilterable(() => this.#places.isA(placeOf(value), tag));
-    if (condition instanceof Unfilterable) return new Holds(() => failed(condition));
+    if (condition instanceof Unfilterable) return new Step(() => refuse(condition));
     if (condition === always) return true;
-    return condition === never ? false : new Holds(() => condition);
+    return condition === never ? false : new Step(() => ({ holds: condition, fails: never }));
   }
 
   none(alternatives: readonly (readonly Constraint[])[]): Constraint {
-    return new Holds(() => negate(this.conditionOf(alternatives)));
+    return new Step(() => {
+      const outcomes = alternatives.map(constraints => outcomeOf(constraints));
+      const fails = or(outcomes.map(outcome => outcome.fails));
+      return { holds: and([negate(or(outcomes.map(({ holds }) => holds))), negate(fails)]), fails };
+    });
   }
 }
 
-function all(constraints: readonly Constraint[], from = 0): Condition {
+function outcomeOf(constraints: readonly Constraint[], from = 0): Outcome {
   const constraint = constraints[from];
-  if (constraint === undefined) return always;
-  return (constraint as RowConstraint).with(() => all(constraints, from + 1));
+  if (constraint === undefined) return HOLDS;
+  return (constraint as RowConstraint).before(() => outcomeOf(constraints, from + 1));
 }
 
 function placeOf(value: Unknown): Place {
@@ -126,14 +137,6 @@ function unlessUnfilterable<Result>(make: () => Result): Result | Unfilterable {
   }
 }
 
-function failed(error: Unfilterable): never {
+function refuse(error: Unfilterable): never {
   throw error;
-}
-
-function notRows(): Unfilterable {
-  return new Unfilterable({
-    reason: 'it looks with `in` into what is no relation to many',
-    remedy: 'ask for a row of a relation to many, or for a value of a list that is known',
-    construct: { kind: 'operator', operator: 'in' },
-  });
 }

@@ -53,10 +53,10 @@ export function compareGround(operator: Comparison, left: Value, right: Value): 
   return sameGround(left, right) === (operator === '==');
 }
 
-/** Compares as JavaScript compares: by the equality function, or by JavaScript's own operators. */
+/** Compares (or unifies: `=`) as JavaScript compares: by the equality function, or by JavaScript's own operators. */
 export function compareInHost(
   machine: Machine,
-  operator: Comparison,
+  operator: Comparison | '=',
   left: Value,
   right: Value,
   next: Code,
@@ -77,13 +77,14 @@ export function compareInHost(
 
 function compareValues(
   machine: Machine,
-  operator: Comparison,
+  operator: Comparison | '=',
   left: unknown,
   right: unknown,
   next: Code,
 ): Code {
   if (left instanceof Unknown || right instanceof Unknown) {
-    machine.constrain((machine.unknowns as Unknowns).compare(operator, left, right));
+    const inNot = machine.negations.length > 0;
+    machine.constrain((machine.unknowns as Unknowns).compare(operator, left, right, inNot));
     return next;
   }
   return answer(machine, hostAnswer(machine, operator, left, right), next);
@@ -100,12 +101,13 @@ function operand(machine: Machine, value: Value): unknown {
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: JavaScript compares anything with anything, and the policy asked for it.
-function hostAnswer({ host }: Machine, operator: Comparison, left: any, right: any): unknown {
+function hostAnswer({ host }: Machine, operator: Comparison | '=', left: any, right: any): unknown {
   switch (operator) {
+    case '=':
     case '==':
       return host.equals(left, right);
     case '!=':
-      return !host.equals(left, right);
+      return host.differs(left, right);
     case '<':
       return left < right;
     case '<=':

@@ -240,6 +240,9 @@ export class Compiler {
       if (a instanceof Logical || b instanceof Logical) {
         throw new NotCovered(`"${operator}" on a variable without a value`, place());
       }
+      if (a instanceof Unknown || b instanceof Unknown) {
+        throw new NotCovered(`"${operator}" on a value that is not known`, place());
+      }
       return unify(machine, calculate(operator, a, b, place), buildResult(machine.frame), next);
     };
   }
@@ -289,7 +292,7 @@ export class Compiler {
       return this.#notCovered('new() with unusual arguments', operation);
     }
     const args = call.args.map(arg => this.#scope.build(arg));
-    return make(call.name, args, call.named, this.#scope.build(result), next);
+    return make(call.name, args, call.named, this.#scope.build(result), this.#placer(operation), next);
   }
 
   #call(call: CallTerm, next: Code): Code {

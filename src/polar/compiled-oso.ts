@@ -6,7 +6,7 @@ import {
   PolarFileNotFoundError,
 } from 'oso/dist/src/errors.js';
 import { Predicate } from 'oso/dist/src/Predicate.js';
-import { describePlace, NotCovered, PolicyBudgetError, PolicyError, type PolicyPlace } from './errors.js';
+import { describePlace, NotCovered, PolicyError, type PolicyPlace } from './errors.js';
 import { type EqualityFn, PolicyHost } from './host.js';
 import type { Budget } from './machine.js';
 import type { Observer } from './observe.js';
@@ -52,12 +52,11 @@ export interface CompiledOsoOptions extends OsoOptions {
   observer?: Observer;
 }
 
-const DEFAULT_BUDGET: Budget = { steps: 1_000_000, milliseconds: 5_000 };
+/** How far a query may go by default. */
+export const DEFAULT_BUDGET: Budget = { steps: 1_000_000, milliseconds: 5_000 };
 
 /** Texts of queries that are kept compiled. */
 const MAX_QUERY_TEXTS = 200;
-/** More ways to be allowed than this are no query that a database would like. */
-const MAX_PARTIAL_RESULTS = 10_000;
 /** Kinds of fallbacks that are told apart in the report. */
 const MAX_FALLBACKS = 1000;
 
@@ -204,28 +203,16 @@ export class CompiledOso<
   }
 
   /**
-   * @internal For whom lists are filtered: what has to hold of the values in `args` that are not known, for each result of
-   * a rule; undefined where Oso's engine has to say.
+   * @internal What has to hold of the values in `args` that are not known, for each result of a rule. Throws NotCovered
+   * where the compiled form cannot tell.
    */
   async constraintsOf(
     unknowns: Unknowns,
     name: string,
     ...args: unknown[]
-  ): Promise<readonly (readonly Constraint[])[] | undefined> {
-    try {
-      const query = Query.forRule(this.#ready(), this.#host, this.#budget, name, args, undefined, unknowns);
-      const results: (readonly Constraint[])[] = [];
-      for (let more = await query.settle(query.begin()); more; more = await query.settle(query.next())) {
-        results.push(query.constraints);
-        if (results.length > MAX_PARTIAL_RESULTS) return undefined;
-      }
-      return results;
-    } catch (error) {
-      if (error instanceof PolicyBudgetError) throw error;
-      // An error of the policy may be one only for what is not known: Oso's engine says it in its own way.
-      if (error instanceof NotCovered || error instanceof PolicyError) return undefined;
-      throw error;
-    }
+  ): Promise<readonly (readonly Constraint[])[]> {
+    const host = this.#host;
+    return Query.forRule(this.#ready(), host, this.#budget, name, args, undefined, unknowns).allConstraints();
   }
 
   /** As in Oso. Partial evaluation (`acceptExpression`) is Oso's engine's. */

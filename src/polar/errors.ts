@@ -128,4 +128,14 @@ export class NotCovered {
     this.construct = construct;
     this.place = place;
   }
+
+  /** Does some work, and says where in the policy that was, should it turn out not to be covered. */
+  static at<Result>(placeOf: (() => PolicyPlace) | undefined, work: () => Result): Result {
+    try {
+      return work();
+    } catch (error) {
+      if (!(error instanceof NotCovered) || error.place !== undefined) throw error;
+      throw new NotCovered(error.construct, placeOf?.());
+    }
+  }
 }

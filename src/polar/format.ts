@@ -1,5 +1,4 @@
 import { inspect } from 'node:util';
-import { NotCovered } from './errors.js';
 import type { PolicyHost } from './host.js';
 import {
   Dictionary,
@@ -24,7 +23,7 @@ function format(host: PolicyHost, value: Value, path: readonly Logical[]): strin
     if (value.binding === undefined || path.includes(value)) return value.name ?? '_';
     return format(host, value.binding, [...path, value]);
   }
-  if (value instanceof Unknown) throw new NotCovered('print() of a value that is not known', undefined);
+  if (value instanceof Unknown) return '_';
   if (typeof value === 'string') return `"${value}"`;
   if (typeof value === 'number') return formatNumber(value);
   if (typeof value === 'boolean') return String(value);

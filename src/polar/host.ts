@@ -40,6 +40,7 @@ export class PolicyHost {
   readonly #constants = new Map<string, Value | NotCovered>();
   readonly #lineages = new Map<RegisteredClass, ReadonlySet<number>>();
   readonly equals: EqualityFn;
+  readonly differs: EqualityFn;
   /** With the default equality, a value always equals itself, and the function need not be asked. */
   readonly equalsIsDefault: boolean;
   #hasRelations = false;
@@ -47,11 +48,13 @@ export class PolicyHost {
   readonly #types: ReadonlyMap<string | AnyClass, RegisteredClass>;
   readonly #dictionaryClass: AnyClass;
 
-  constructor(oso: Oso, equalityFn: EqualityFn | undefined) {
+  constructor(oso: Oso, equalityFn: EqualityFn | undefined, differs?: EqualityFn) {
     this.#oso = oso;
     this.#types = oso.getHost().types as ReadonlyMap<string | AnyClass, RegisteredClass>;
     this.#dictionaryClass = this.requireClass('Dictionary').cls;
-    this.equals = equalityFn ?? defaultEqualityFn;
+    const equals = equalityFn ?? defaultEqualityFn;
+    this.equals = equals;
+    this.differs = differs ?? ((left, right) => !equals(left, right));
     this.equalsIsDefault = equalityFn === undefined || equalityFn === defaultEqualityFn;
   }
 
@@ -244,7 +247,8 @@ export class PolicyHost {
 
   #toJs(value: Value, nameOf: (variable: Logical) => string, path: Logical[]): unknown {
     if (typeof value !== 'object') return value;
-    if (value instanceof Unknown) throw new NotCovered('a value that is not known', undefined);
+    if (value instanceof Unknown)
+      throw new NotCovered('JavaScript that is given a value which is not known', undefined);
     if (value instanceof Instance) {
       if (value.value === UNMADE)
         throw new NotCovered('an instance as an argument of its own constructor', undefined);

@@ -1,6 +1,6 @@
 import type { Relation } from 'oso';
 import { KwargsError } from 'oso/dist/src/errors.js';
-import { runtimeError } from './errors.js';
+import { NotCovered, runtimeError } from './errors.js';
 import { isThenable } from './host.js';
 import type { Code, Machine, PlaceOf } from './machine.js';
 import type { Value } from './terms.js';
@@ -43,7 +43,7 @@ export function lookup(
   const { args } = attribute;
   if (attribute.named) throw new KwargsError();
   if (args === undefined) return settle(machine, read(machine, receiver, attribute.name), placeOf, found);
-  const values = args.map(arg => machine.host.toJs(arg));
+  const values = NotCovered.at(placeOf, () => args.map(arg => machine.host.toJs(arg)));
   if (!values.some(isThenable)) {
     return settle(machine, call(machine, receiver, attribute.name, values), placeOf, found);
   }

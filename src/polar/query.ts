@@ -13,6 +13,9 @@ import { deref, Logical, type Value } from './terms.js';
 import type { Constraint, Unknowns } from './unknown.js';
 import { isOpen } from './waiting.js';
 
+/** More alternatives than this are no condition that anybody can make use of. */
+const MAX_ALTERNATIVES = 10_000;
+
 /** The value of each variable that a result binds. */
 export type Bindings = Map<string, unknown>;
 
@@ -126,9 +129,16 @@ export class Query {
     return error;
   }
 
-  /** What has to hold of values that are not known, for the present result. */
-  get constraints(): readonly Constraint[] {
-    return [...this.#machine.constraints];
+  /** What has to hold of values that are not known, for each of the results. */
+  async allConstraints(): Promise<readonly (readonly Constraint[])[]> {
+    const all: (readonly Constraint[])[] = [];
+    for (let more = await this.settle(this.begin()); more; more = await this.settle(this.next())) {
+      if (all.length === MAX_ALTERNATIVES) {
+        throw new NotCovered(`a rule with more than ${MAX_ALTERNATIVES} results`, undefined);
+      }
+      all.push([...this.#machine.constraints]);
+    }
+    return all;
   }
 
   /** The bindings of the present result. */

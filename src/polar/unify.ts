@@ -76,7 +76,7 @@ export function unifyAll(machine: Machine, pairs: Value[], next: Code): Code {
     else if (left instanceof Instance || right instanceof Instance) {
       if (left === right) continue;
       const rest = pairs;
-      return compareInHost(machine, '==', left, right, after => unifyAll(after, rest, next));
+      return compareInHost(machine, '=', left, right, after => unifyAll(after, rest, next));
     } else if (left instanceof List) {
       if (!(right instanceof List) || !pushItems(pairs, left, right)) return machine.fail();
     } else if (left instanceof Dictionary) {

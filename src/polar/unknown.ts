@@ -31,9 +31,14 @@ export interface Unknowns {
     list: Unknown,
     before: readonly Constraint[],
   ): { readonly item: Unknown; readonly constraint: Constraint };
-  /** Compares two values, of which one at least is an {@link Unknown}; the other may be any of JavaScript's. */
-  compare(operator: Comparison, left: unknown, right: unknown): Constraint;
-  /** A value is true, as a condition that is nothing but the value asks. */
+  /**
+   * Compares two values, or unifies them (`=`), of which one at least is an {@link Unknown}; the other may be any of
+   * JavaScript's.
+   *
+   * @param inNot inside of a `not` an attribute of nil is no error, but undefined
+   */
+  compare(operator: Comparison | '=', left: unknown, right: unknown, inNot: boolean): Constraint;
+  /** A value is true, as a condition that is nothing but the value asks. Anything but true and false is an error. */
   isTrue(value: Unknown): Constraint;
   /** Whether a value is of a class; a constraint, where that depends. */
   isA(value: Unknown, tag: string): boolean | Constraint;
