@@ -81,6 +81,7 @@ const POLICY = `
   allow(user: User, "approved by", expense: Expense) if expense.approver = user;
   allow(_: User, "long", expense: Expense) if line in expense.lines and line.number = 2 and line.previous.cents = 1;
   allow(user: User, "know", other: User) if other = user;
+  allow(_: User, "before", expense: Expense) if expense.description < "x";
   allow(user: User, "lead", _: Expense) if report in user.reports and report.id = "ann";
   allow(user: User, "belong to none", _: Expense) if user.organization = nil and user.manager = nil;
   allow(_: User, "foodish", tag: Tag) if expense in tag.expenses and expense.ownerId = "bob";
@@ -156,6 +157,12 @@ describe('typeormAdapter', () => {
     const [sql, parameters] = (await query('seven')).getQueryAndParameters();
     expect(sql).to.not.include('7654321');
     expect(parameters).to.deep.equal([7654321, -7654321]);
+  });
+
+  it('orders text by its bytes, whatever the collation of the database is', async () => {
+    const ordered = '"Expense"."description" COLLATE "C" < ?';
+    const plain = '"Expense"."description" < ?';
+    expect(whereOf((await query('before')).getSql())).to.include(isPostgres ? ordered : plain);
   });
 
   it('sends the same statement for the same question, so that databases and caches know it again', async () => {

@@ -178,10 +178,9 @@ function draftOf(dataSource: DataSource, metadata: EntityMetadata): Draft {
       key: metadata.primaryColumns.map(column => columns.get(column.databaseName) as Field),
       fields,
       relations,
-      deletedAt: deleteDateColumn && {
-        ...(columns.get(deleteDateColumn.databaseName) ?? fieldOf(dataSource, metadata, deleteDateColumn)),
-        nullable: true,
-      },
+      deletedAt:
+        deleteDateColumn &&
+        (columns.get(deleteDateColumn.databaseName) ?? fieldOf(dataSource, metadata, deleteDateColumn)),
     },
   };
 }
