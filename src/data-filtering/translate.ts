@@ -3,7 +3,7 @@ import type { EntityRelation } from './schema.js';
 
 /**
  * What one query builder needs to know to express a {@link Condition}: how it says each of its parts. An adapter for
- * another one is these nine functions, a schema, and a query that they are put into.
+ * another one is these ten functions, a schema, and a query that they are put into.
  *
  * @typeParam Sql what the query builder takes as a part of a WHERE clause
  */
