@@ -80,7 +80,7 @@ export function itAgrees(store: Store): void {
       process.stdout.write(`      ${JSON.stringify(tally)}\n`);
       // Or else it would show nothing.
       expect(tally.refused / tally.cases).to.be.below(0.15);
-      expect(tally.failed / tally.cases).to.be.below(0.1);
+      expect(tally.failed / tally.cases).to.be.below(0.2);
       expect(tally.listed / tally.rows).to.be.within(0.1, 0.9);
     });
   });

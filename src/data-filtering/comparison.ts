@@ -30,8 +30,7 @@ export type PolicyOperator = Operator | '==';
  * string never unifies with a number, and a value that the column cannot hold is no error, but different from all that
  * it can.
  *
- * What is an error in policies is refused, and so is what compares to nothing in either direction (NaN, say): Oso turns
- * `not (x < y)` into `x >= y`, as if one of the two held always.
+ * What is an error in policies is refused.
  */
 export function compareToValue(column: Column, policyOperator: PolicyOperator, value: unknown): Condition {
   const { field } = column;
@@ -140,7 +139,6 @@ function canHold(type: FieldType, value: unknown): boolean {
 
 function ordered(column: Column, operator: Operator, value: unknown): Condition {
   const { type } = column.field;
-  refuseUnordered(column.field, value);
   if (type.kind === 'integer' && typeof value === 'number')
     return orderedInteger(column, type, operator, value);
   if (type.kind === 'number' && typeof value === 'number') return orderedNumber(column, operator, value);
@@ -153,29 +151,13 @@ function ordered(column: Column, operator: Operator, value: unknown): Condition 
   });
 }
 
-/** What is neither less than, nor equal to, nor greater than the other. */
-function refuseUnordered({ name, type, nullable }: Field, value: unknown): void {
-  if (Number.isNaN(value instanceof Date ? value.getTime() : value)) {
-    throw new Unfilterable({
-      reason: `the field \`${name}\` is ordered against a number or date that is none (NaN)`,
-      remedy: 'see to it that what the policy reads of the actor is a number or a date',
-      construct: { kind: 'attribute', name },
-    });
-  }
-  if (!nullable || type.kind !== 'text') return;
-  throw new Unfilterable({
-    reason: `the field \`${name}\` is text that is ordered, and may be null`,
-    remedy: 'order fields that are never null',
-    construct: { kind: 'attribute', name },
-  });
-}
-
 function orderedInteger(
   column: Column,
   { min, max }: { min: number; max: number },
   operator: Operator,
   value: number,
 ): Condition {
+  if (Number.isNaN(value)) return never;
   // Between two whole numbers, < and <= differ by the whole number that is next.
   const rising = operator === '>' || operator === '>=';
   const bound = rising ? Math.ceil(value) : Math.floor(value);
@@ -192,12 +174,14 @@ function orderedInteger(
 
 function orderedNumber(column: Column, operator: Operator, value: number): Condition {
   if (Number.isFinite(value)) return { kind: 'compare', column, operator, value };
+  if (Number.isNaN(value)) return never;
   const isAbove = value > 0;
   return isAbove === operator.startsWith('<') ? whereNotNull(column) : never;
 }
 
 function orderedDate(column: Column, operator: Operator, value: Date): Condition {
   const time = value.getTime();
+  if (Number.isNaN(time)) return never;
   if (value < FIRST_DATE) return operator.startsWith('<') ? never : whereNotNull(column);
   if (value >= LAST_DATE) return operator.startsWith('<') ? whereNotNull(column) : never;
   // What the database keeps of a millisecond's parts was cut off when the row was read.

@@ -9,7 +9,7 @@ import { Unfilterable } from './unfilterable.js';
 export type Rendering =
   /** Text with a collation of its own, which must not decide. */
   | 'collated'
-  /** PostgreSQL's `date`, which TypeORM reads as text. */
+  /** Days, which TypeORM reads as text, and of which databases make other things: SQLite compares them as numbers. */
   | 'day'
   /** PostgreSQL's numbers that may be NaN, which it takes for the greatest of all. */
   | 'float';
@@ -48,6 +48,7 @@ function unsupported(why: string): ColumnKind {
 }
 
 function refusedByOptions(column: ColumnMetadata): string | undefined {
+  if (!column.type) return 'of a type that TypeORM is not told (use @Column() in views, too)';
   if (column.isVirtualProperty) return 'computed by a query of its own';
   if (!column.isSelect) return 'not loaded with its row (`select: false`)';
   if (column.isArray) return 'an array';
@@ -252,7 +253,7 @@ function sqliteKind(dataSource: DataSource, column: ColumnMetadata): ColumnKind 
     case 'boolean':
       return { type: { kind: 'boolean' }, toDatabase: value => (value === true ? 1 : 0) };
     case 'date':
-      return textKind(column);
+      return { type: { kind: 'text' }, rendering: 'day' };
     case 'datetime':
       return { type: { kind: 'date' }, toDatabase: toSqliteDatetime };
     default:

@@ -30,34 +30,62 @@ export class Parameters {
  * It is not among the query's own conditions, which `where` replaces and `orWhere` widens, but in what TypeORM adds to all
  * of them, in brackets; and it stays there where TypeORM replaces that itself: for paging with joins it loads the rows of
  * a page by their keys in a second statement. What is made of the query (clones, counts, subqueries) has it, too.
+ *
+ * What would answer with other rows is refused, also of a query that has no condition, so that it does not depend on the
+ * actor whether that is found out.
+ *
+ * @param condition undefined where all rows are allowed
  */
 export function confine<Row extends ObjectLiteral>(
   query: SelectQueryBuilder<Row>,
-  condition: string,
+  condition: string | undefined,
   { values }: Parameters,
 ): SelectQueryBuilder<Row> {
   query.setParameters(values);
   keep(query.expressionMap, condition, '');
+  if (condition === undefined) return query;
   for (const made of [query, query.clone()]) {
     if (!made.getQuery().includes(condition)) throw unknownTypeorm();
   }
   return query;
 }
 
-function keep(map: QueryExpressionMap, condition: string, added: string): void {
-  let more = added;
+function keep(map: QueryExpressionMap, condition: string | undefined, added: string): void {
   const clone = map.clone.bind(map);
+  const { mainAlias } = map;
+  let more = added;
   Object.defineProperties(map, {
-    extraAppendedAndWhereCondition: {
+    ...(condition !== undefined && {
+      extraAppendedAndWhereCondition: {
+        enumerable: true,
+        get: () => (more === '' ? condition : `(${condition}) AND (${more})`),
+        set: (value: string) => {
+          more = value;
+        },
+      },
+    }),
+    mainAlias: {
       enumerable: true,
-      get: () => (more === '' ? condition : `(${condition}) AND (${more})`),
-      set: (value: string) => {
-        more = value;
+      get: () => mainAlias,
+      set: () => {
+        throw refused('be of another class', 'Ask for another list');
+      },
+    },
+    cacheId: {
+      enumerable: true,
+      get: () => undefined,
+      set: (id: string | undefined) => {
+        if (id !== undefined) throw refused('be cached under a name', 'Cache it without: query.cache(true)');
       },
     },
     clone: {
       value: (): QueryExpressionMap => {
-        if (map.queryType !== 'select') throw readsOnly(map.queryType);
+        if (map.queryType !== 'select') {
+          throw refused(
+            `become another (${map.queryType})`,
+            'Load its rows, and pass them to the repository',
+          );
+        }
         const copy = clone();
         keep(copy, condition, more);
         return copy;
@@ -66,11 +94,8 @@ function keep(map: QueryExpressionMap, condition: string, added: string): void {
   });
 }
 
-function readsOnly(queryType: string): Error {
-  return errors.invalidArgument(
-    `An authorized query only reads, and cannot become another (${queryType}). Load its rows, and pass them to the ` +
-      'repository, or their keys to a query of your own.',
-  );
+function refused(what: string, remedy: string): Error {
+  return errors.invalidArgument(`An authorized query cannot ${what}. ${remedy}.`);
 }
 
 function unknownTypeorm(): Error {

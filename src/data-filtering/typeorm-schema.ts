@@ -71,6 +71,14 @@ export function requireOpen(dataSource: DataSource): void {
   );
 }
 
+/** What TypeORM knows of an entity. */
+export function metadataOf(dataSource: DataSource, entity: Entity): EntityMetadata {
+  if (dataSource.hasMetadata(entity.class)) return dataSource.getMetadata(entity.class);
+  throw errors.invalidArgument(
+    `${entity.name} is no entity of the adapter's DataSource. Pass the same one to registerEntities and typeormAdapter.`,
+  );
+}
+
 /** The name of a row's table, or of a view, as SQL writes it. */
 export function escapePath(dataSource: DataSource, path: string): string {
   return path
@@ -170,10 +178,9 @@ function draftOf(dataSource: DataSource, metadata: EntityMetadata): Draft {
       key: metadata.primaryColumns.map(column => columns.get(column.databaseName) as Field),
       fields,
       relations,
-      deletedAt: deleteDateColumn && {
-        ...(columns.get(deleteDateColumn.databaseName) ?? fieldOf(dataSource, metadata, deleteDateColumn)),
-        nullable: true,
-      },
+      deletedAt:
+        deleteDateColumn &&
+        (columns.get(deleteDateColumn.databaseName) ?? fieldOf(dataSource, metadata, deleteDateColumn)),
     },
   };
 }

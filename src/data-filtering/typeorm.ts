@@ -1,23 +1,22 @@
 import type { Class } from 'oso/dist/src/types.js';
-import type { DataSource, EntityMetadata, ObjectLiteral, SelectQueryBuilder } from 'typeorm';
+import type { DataSource, ObjectLiteral, SelectQueryBuilder } from 'typeorm';
 import { type EntityAdapter, entityAdapter } from './adapter.js';
-import type { Column, Operator, Source } from './condition.js';
+import type { Source } from './condition.js';
 import { type EqualityFn, equalityOf } from './equality.js';
-import { errors } from './errors.js';
 import { type FilteringEngine, registerSchema } from './register-entities.js';
 import type { Related } from './related.js';
-import type { Entity, EntityRelation, Schema } from './schema.js';
-import { type Translation, translate } from './translate.js';
+import type { Entity, Schema } from './schema.js';
+import { translate } from './translate.js';
 import { dialectOf } from './typeorm-columns.js';
-import { confine, Parameters } from './typeorm-query.js';
-import {
-  comparableSchema,
-  discriminatorOf,
-  escapePath,
-  requireOpen,
-  schemaOf,
-  type TypeormField,
-} from './typeorm-schema.js';
+import { confine } from './typeorm-query.js';
+import { comparableSchema, metadataOf, requireOpen, schemaOf } from './typeorm-schema.js';
+import { Sql } from './typeorm-sql.js';
+
+declare module '../types.js' {
+  interface QueryTypes<Resource> {
+    typeorm: Resource extends ObjectLiteral ? SelectQueryBuilder<Resource> : never;
+  }
+}
 
 /**
  * Registers entities of a TypeORM `DataSource` with Oso: their classes, with fields and relations as the metadata has
@@ -26,7 +25,7 @@ import {
  * Policies may compare columns of numbers, text, uuids, enums, booleans, dates and times; others are registered, but a list
  * by a policy that compares them is refused by an error that says why: arrays, JSON, embedded objects, what a transformer
  * changes, decimals that PostgreSQL gives as text, and so on. Relations of all kinds are followed, also those whose foreign
- * key has no property.
+ * key has no property. To find out what becomes of a decimal or a bigint, its transformer is called with some numbers.
  *
  * @param entities by default all of the `DataSource`. Relations to others are not registered
  * @throws {KoaOsoError} `ERR_KOA_OSO_INVALID_ARGUMENT` where the `DataSource` is not initialized, or its driver not
@@ -73,17 +72,19 @@ export function entityEquality(dataSource: DataSource): EqualityFn {
  * The data filtering adapter for TypeORM.
  *
  * `authorizedQuery` answers with a `SelectQueryBuilder` of the class that was asked for, under the alias that TypeORM's own
- * `find` uses, which is the name of the entity: `Expense`. It can be refined, counted and paged like any other; nothing
- * that is done with it takes the policy's condition away, neither `where` nor `orWhere`. It reads, and refuses to become an
- * update or a deletion. Where nothing is allowed, it finds nothing. To use it in a transaction, pass its `QueryRunner` to
- * `query.setQueryRunner`.
+ * `find` uses, which is the name of the entity: `Expense`. It can be refined, counted, paged and put into other queries; neither
+ * `where` nor `orWhere` takes the policy's condition away. It refuses to become an update or a deletion, to be of another
+ * class, and to be cached under a name, by which one would get what another may see. Where nothing is allowed, it finds
+ * nothing. To use it in a transaction, pass its `QueryRunner` to `query.setQueryRunner`.
+ *
+ * What is joined to its rows is not filtered: ask for a list of that class where that matters.
  *
  * Rows that are soft-deleted are left out, as TypeORM does by itself; `withDeleted()` brings back those that the policy
  * allows. Related rows that are soft-deleted count as not there in any case.
  *
  * @throws {KoaOsoError} `ERR_KOA_OSO_INVALID_ARGUMENT` where the driver is not supported
  * @example
- * const query = await oso.authorizedQuery(user, 'read', Expense);
+ * const query = await ctx.oso.authorizedQuery(Expense, { action: 'read' }); // SelectQueryBuilder<Expense>
  * const [expenses, count] = await query
  *   .andWhere('Expense.amount > :amount', { amount: 100 })
  *   .orderBy('Expense.createdAt', 'DESC')
@@ -100,8 +101,8 @@ export function typeormAdapter(
       const sql = new Sql(dataSource, query.alias);
       // TypeORM tells classes that share a table apart by itself, but mixes them up where two queries become one.
       const ofClass = sql.isOfClass({ entity, number: 0 });
-      if (condition.kind === 'always' && ofClass === undefined) return query;
-      return confine(query, sql.all([ofClass, translate(condition, sql)]), sql.parameters);
+      const allowed = condition.kind === 'always' ? undefined : translate(condition, sql);
+      return confine(query, sql.all([ofClass, allowed]), sql.parameters);
     },
     execute: query => query.getMany(),
     load: related => load(dataSource, related),
@@ -114,14 +115,7 @@ function queryOf(dataSource: DataSource, entity: Entity): SelectQueryBuilder<Obj
   return dataSource.getRepository<ObjectLiteral>(metadata.target).createQueryBuilder(metadata.name);
 }
 
-function metadataOf(dataSource: DataSource, entity: Entity): EntityMetadata {
-  if (dataSource.hasMetadata(entity.class)) return dataSource.getMetadata(entity.class);
-  throw errors.invalidArgument(
-    `${entity.name} is no entity of the adapter's DataSource. Pass the same one to registerEntities and typeormAdapter.`,
-  );
-}
-
-/** Finds what a row is related to by its key: the row itself need not know its foreign keys. */
+/** Finds what a row is related to, by what it holds of the keys that relate them, or else by its own key. */
 async function load(
   dataSource: DataSource,
   { owner, entity, relation }: Related,
@@ -129,204 +123,8 @@ async function load(
   const query = queryOf(dataSource, relation.target);
   const sql = new Sql(dataSource, query.alias);
   const target: Source = { entity: relation.target, number: 0 };
-  const condition = sql.isRelatedTo(entity, owner, relation, target);
+  const condition =
+    sql.isRelatedToValues(entity, owner, relation, target) ??
+    sql.isRelatedToRow(entity, owner, relation, target);
   return confine(query, condition, sql.parameters).getMany();
-}
-
-/** Writes conditions as SQL. Each part can stand beside AND and OR. */
-class Sql implements Translation<string> {
-  readonly parameters = new Parameters();
-  readonly #dataSource: DataSource;
-  readonly #isPostgres: boolean;
-  readonly #alias: string;
-
-  /** @param alias that of the rows that are filtered */
-  constructor(dataSource: DataSource, alias: string) {
-    this.#dataSource = dataSource;
-    this.#isPostgres = dialectOf(dataSource) === 'postgres';
-    this.#alias = alias;
-  }
-
-  constant(value: boolean): string {
-    return value ? 'TRUE' : 'FALSE';
-  }
-
-  and(parts: readonly string[]): string {
-    return `(${parts.join(' AND ')})`;
-  }
-
-  or(parts: readonly string[]): string {
-    return `(${parts.join(' OR ')})`;
-  }
-
-  not(part: string): string {
-    return `NOT ${part}`;
-  }
-
-  /** All that are given hold. */
-  all(parts: readonly (string | undefined)[]): string {
-    const given = parts.filter(part => part !== undefined);
-    return given.length === 1 ? (given[0] as string) : this.and(given);
-  }
-
-  compare(column: Column, operator: Operator, value: unknown): string {
-    const bound = this.parameters.add([value]);
-    if (renderingOf(column) !== 'day') return this.#compare(column, operator, bound);
-    // No text but that of a day can be compared to one.
-    return isDay(value)
-      ? `${this.#column(column)} ${operator} CAST(${bound} AS date)`
-      : `${this.#text(column)} ${operator} ${bound}`;
-  }
-
-  compareColumns(left: Column, operator: Operator, right: Column): string {
-    if (renderingOf(left) === 'day' && renderingOf(right) === 'day') {
-      return `${this.#column(left)} ${operator} ${this.#column(right)}`;
-    }
-    const compared = this.#compare(left, operator, this.#operand(right, operator));
-    return renderingOf(right) === 'float' && operator !== '!='
-      ? this.and([compared, this.#isNumber(right)])
-      : compared;
-  }
-
-  in(column: Column, values: readonly unknown[]): string {
-    if (renderingOf(column) === 'day' && values.every(isDay)) {
-      const days = values.map(value => `CAST(${this.parameters.add([value])} AS date)`);
-      return `${this.#column(column)} IN (${days.join(', ')})`;
-    }
-    return `${this.#operand(column, '=')} IN (${this.parameters.add(values)})`;
-  }
-
-  isNull(column: Column): string {
-    return `${this.#column(column)} IS NULL`;
-  }
-
-  isNotNull(column: Column): string {
-    return `${this.#column(column)} IS NOT NULL`;
-  }
-
-  exists(relation: EntityRelation, from: Source, to: Source, condition: string | undefined): string {
-    const target = `${this.#path(to.entity.table)} ${this.#escape(this.#aliasOf(to))}`;
-    return this.#exists(target, relation, from, to, to, [this.isOfClass(to), condition]);
-  }
-
-  /** Whether a row is related to one whose key is known. */
-  isRelatedTo(entity: Entity, owner: object, relation: EntityRelation, to: Source): string {
-    const from: Source = { entity, number: 1 };
-    const key = entity.key.map(field => {
-      const value = (owner as Record<string, unknown>)[field.name];
-      if (value === undefined || value === null) throw unsaved(entity, relation);
-      return this.compare({ source: from, field }, '=', field.toDatabase?.(value) ?? value);
-    });
-    const source = `${this.#path(entity.table)} ${this.#escape(this.#aliasOf(from))}`;
-    return this.#exists(source, relation, from, to, from, key);
-  }
-
-  /** Whether a row is of its entity, where others share the table. */
-  isOfClass({ entity, number }: Source): string | undefined {
-    const discriminator = discriminatorOf(metadataOf(this.#dataSource, entity));
-    if (discriminator === undefined) return undefined;
-    const column = this.#qualified(this.#aliasOf({ entity, number }), discriminator.column);
-    return `${column} IN (${this.parameters.add(discriminator.values)})`;
-  }
-
-  /** @param inner which of the two rows is looked for in the table */
-  #exists(
-    table: string,
-    { join, joinTable }: EntityRelation,
-    from: Source,
-    to: Source,
-    inner: Source,
-    conditions: readonly (string | undefined)[],
-  ): string {
-    const where = (parts: readonly (string | undefined)[]) =>
-      parts.filter(part => part !== undefined).join(' AND ');
-    if (joinTable === undefined) {
-      const joined = join.map(pair => {
-        const left = this.#column({ source: from, field: pair.from });
-        return `${this.#column({ source: to, field: pair.to })} = ${left}`;
-      });
-      return `EXISTS (SELECT 1 FROM ${table} WHERE ${where([...joined, ...conditions])})`;
-    }
-    const between = `${this.#aliasOf(inner)}_join`;
-    const [fromSide, toSide] = [
-      { source: from, columns: joinTable.source },
-      { source: to, columns: joinTable.target },
-    ].map(({ source, columns }) =>
-      columns.map(
-        ({ column, field }) => `${this.#qualified(between, column)} = ${this.#column({ source, field })}`,
-      ),
-    ) as [string[], string[]];
-    const [innerSide, outerSide] = inner === to ? [toSide, fromSide] : [fromSide, toSide];
-    const joined = `${this.#path(joinTable.table)} ${this.#escape(between)} ON ${where(innerSide)}`;
-    return `EXISTS (SELECT 1 FROM ${table} INNER JOIN ${joined} WHERE ${where([...outerSide, ...conditions])})`;
-  }
-
-  #compare(column: Column, operator: Operator, operand: string): string {
-    const compared = `${this.#operand(column, operator)} ${operator} ${operand}`;
-    return renderingOf(column) === 'float' && (operator === '>' || operator === '>=')
-      ? this.and([compared, this.#isNumber(column)])
-      : compared;
-  }
-
-  /** PostgreSQL orders NaN above all numbers; to policies it compares to none. */
-  #isNumber(column: Column): string {
-    return `${this.#column(column)} < 'NaN'`;
-  }
-
-  #operand(column: Column, operator: Operator): string {
-    const rendering = renderingOf(column);
-    if (rendering === 'day') return this.#text(column);
-    const isText = column.field.type.kind === 'text';
-    const needsCollation =
-      rendering === 'collated' || (this.#isPostgres && operator !== '=' && operator !== '!=');
-    return isText && needsCollation ? this.#bytes(this.#column(column)) : this.#column(column);
-  }
-
-  /** A day as TypeORM reads it. */
-  #text(column: Column): string {
-    return this.#bytes(`to_char(${this.#column(column)}, 'YYYY-MM-DD')`);
-  }
-
-  /** Text that is compared by its bytes, whatever its collation is. */
-  #bytes(text: string): string {
-    return `${text} COLLATE ${this.#isPostgres ? '"C"' : 'BINARY'}`;
-  }
-
-  #column({ source, field }: Column): string {
-    return this.#qualified(this.#aliasOf(source), field.column);
-  }
-
-  #qualified(alias: string, column: string): string {
-    return `${this.#escape(alias)}.${this.#escape(column)}`;
-  }
-
-  #aliasOf({ number }: Source): string {
-    return number === 0 ? this.#alias : `koa_oso_${number}`;
-  }
-
-  #path(table: string): string {
-    return escapePath(this.#dataSource, table);
-  }
-
-  #escape(name: string): string {
-    return this.#dataSource.driver.escape(name);
-  }
-}
-
-function renderingOf({ field }: Column): TypeormField['rendering'] {
-  return (field as TypeormField).rendering;
-}
-
-/** Whether a text is a day that PostgreSQL knows, written as TypeORM reads it. */
-function isDay(value: unknown): boolean {
-  if (typeof value !== 'string' || !/^\d{4}-\d\d-\d\d$/.test(value) || value < '0001') return false;
-  const date = new Date(`${value}T00:00:00.000Z`);
-  return !Number.isNaN(date.getTime()) && date.toISOString().startsWith(value);
-}
-
-function unsaved(entity: Entity, relation: EntityRelation): Error {
-  return errors.invalidArgument(
-    `The policy follows \`${relation.name}\` of a ${entity.name} that has no key, so that it cannot be loaded. Save it ` +
-      'first, or load it with its primary key.',
-  );
 }

@@ -43,6 +43,12 @@ export function compare(
   return compareNumbers(operator, a, b) ? next : machine.fail();
 }
 
+/** Whether two values are both texts, both numbers or both booleans. */
+export function areOfOneKind(left: Value, right: Value): boolean {
+  if (typeof left === 'string' || typeof left === 'boolean') return typeof left === typeof right;
+  return numberOf(left) !== undefined && numberOf(right) !== undefined;
+}
+
 /**
  * Whether two ground values are equal as they are, where `1 == "1"` asked directly is an error. That is how a condition is
  * judged which has waited for its values; undefined for other comparisons and values.
@@ -51,6 +57,17 @@ export function compareGround(operator: Comparison, left: Value, right: Value): 
   if (operator !== '==' && operator !== '!=') return undefined;
   if (!isGround(left) || !isGround(right)) return undefined;
   return sameGround(left, right) === (operator === '==');
+}
+
+/** Whether a condition that has waited for these values cannot hold, whatever else there is to be asked. */
+export function isRuledOut(operator: Comparison, left: Value, right: Value): boolean {
+  if (operator === '==' || operator === '!=') return compareGround(operator, left, right) === false;
+  if (typeof left === 'string' && typeof right === 'string') {
+    return !inOrder(operator, compareStrings(left, right));
+  }
+  const a = comparable(left);
+  const b = comparable(right);
+  return a !== undefined && b !== undefined && !compareNumbers(operator, a, b);
 }
 
 /** Compares (or unifies: `=`) as JavaScript compares: by the equality function, or by JavaScript's own operators. */

@@ -145,10 +145,14 @@ export class Compiler {
 
   #cut(operation: Operation, next: Code, levels: readonly number[]): Code {
     // A cut reaches as far back as the start of what its `and` or `or` stands in.
-    const level = levels.at(-2);
-    if (level === undefined) return this.#notCovered('cut on its own', operation);
+    const [level, inner] = levels.slice(-2);
+    if (level === undefined || inner === undefined) return this.#notCovered('cut on its own', operation);
     return machine => {
-      machine.cut(machine.frame[level] as number);
+      const { frame } = machine;
+      const height = frame[level] as number;
+      machine.cut(height);
+      // What the cut stands in now has fewer choices before it than at its start.
+      frame[inner] = height;
       return next;
     };
   }

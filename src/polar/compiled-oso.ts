@@ -148,6 +148,12 @@ export class CompiledOso<
     this.#setPolicy([]);
   }
 
+  /** As in Oso: there are no answers after that, only errors. */
+  override free(): void {
+    super.free();
+    this.#leaveToOso('it was freed');
+  }
+
   /**
    * As in Oso; and throws an error with code `ERR_KOA_OSO_UNREGISTERED_CLASS` where a rule names a class that is not
    * registered, as the first query to reach it would fail. Nothing is loaded then.
@@ -188,7 +194,10 @@ export class CompiledOso<
    */
   override async queryRuleOnce(name: string, ...args: unknown[]): Promise<boolean> {
     try {
-      const query = Query.forRule(this.#ready(), this.#host, this.#budget, name, args);
+      const policy = this.#ready();
+      const fact = policy.predicate(name)?.fact(args);
+      if (fact !== undefined) return fact;
+      const query = Query.forRule(policy, this.#host, this.#budget, name, args);
       const outcome = query.begin();
       if (outcome === 'result') return true;
       if (outcome === 'exhausted') return false;

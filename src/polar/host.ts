@@ -44,6 +44,8 @@ export class PolicyHost {
   /** With the default equality, a value always equals itself, and the function need not be asked. */
   readonly equalsIsDefault: boolean;
   #hasRelations = false;
+  /** How many of Oso's `Variable` were met in values, to know which lists and dictionaries hold any. */
+  #variablesMet = 0;
   /** Oso's own registry, to which it only ever adds. */
   readonly #types: ReadonlyMap<string | AnyClass, RegisteredClass>;
   readonly #dictionaryClass: AnyClass;
@@ -194,6 +196,7 @@ export class PolicyHost {
   #fromObject(value: object, depth: number, variables: Map<string, Logical> | undefined): Value {
     if (Array.isArray(value)) {
       if (depth > MAX_NESTING) throw new NotCovered('arrays nested too deep', undefined);
+      const met = this.#variablesMet;
       const items: Value[] = new Array(value.length);
       for (let at = 0; at < value.length; at++) {
         const item: unknown = value[at];
@@ -202,8 +205,7 @@ export class PolicyHost {
             ? this.#fromObject(item, depth + 1, variables)
             : this.toValue(item);
       }
-      // Only a query's arguments may hold variables.
-      return new List(items, undefined, variables === undefined);
+      return new List(items, undefined, met === this.#variablesMet);
     }
     if (value instanceof Unknown) return value;
     if (value instanceof Variable) return this.#variable(value.name, variables);
@@ -212,6 +214,7 @@ export class PolicyHost {
     }
     if (value instanceof this.#dictionaryClass) {
       if (depth > MAX_NESTING) throw new NotCovered('dictionaries nested too deep', undefined);
+      const met = this.#variablesMet;
       const fields = new Map<string, Value>();
       for (const [name, field] of Object.entries(value)) {
         fields.set(
@@ -221,13 +224,14 @@ export class PolicyHost {
             : this.toValue(field),
         );
       }
-      return new Dictionary(sortFields(fields), variables === undefined);
+      return new Dictionary(sortFields(fields), met === this.#variablesMet);
     }
     return new Instance(value);
   }
 
   #variable(name: string, variables: Map<string, Logical> | undefined): Value {
     if (variables === undefined) throw new NotCovered('a Variable from the host', undefined);
+    this.#variablesMet++;
     const constant = this.#constants.get(name);
     if (constant instanceof NotCovered) throw constant;
     if (constant !== undefined) return constant;
