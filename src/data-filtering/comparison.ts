@@ -175,8 +175,12 @@ function orderedInteger(
 function orderedNumber(column: Column, operator: Operator, value: number): Condition {
   if (Number.isFinite(value)) return { kind: 'compare', column, operator, value };
   if (Number.isNaN(value)) return never;
-  const isAbove = value > 0;
-  return isAbove === operator.startsWith('<') ? whereNotNull(column) : never;
+  if (value > 0 !== operator.startsWith('<')) return never;
+  if (operator.endsWith('=')) return whereNotNull(column);
+  // Whatever is less than infinity is at most the largest number; the column may hold infinity itself.
+  return value > 0
+    ? { kind: 'compare', column, operator: '<=', value: Number.MAX_VALUE }
+    : { kind: 'compare', column, operator: '>=', value: -Number.MAX_VALUE };
 }
 
 function orderedDate(column: Column, operator: Operator, value: Date): Condition {
