@@ -3,7 +3,9 @@ import { IncomingMessage, ServerResponse } from 'node:http';
 import { Socket } from 'node:net';
 import Koa from 'koa';
 import { KoaOso } from 'koa-oso';
-import { expense, InstantOso, loadedOso, owner } from './policy.js';
+import { CompiledOso } from 'koa-oso/polar';
+import { Oso } from 'oso';
+import { ATTRIBUTE_POLICY, alice, expense, InstantOso, load } from './policy.js';
 import { median, table } from './report.js';
 
 const ROUNDS = Number(process.env.ROUNDS ?? 5);
@@ -24,15 +26,18 @@ function checkWith(koaOso: KoaOso): () => Promise<unknown> {
     const request = new IncomingMessage(new Socket());
     request.url = '/';
     const ctx = app.createContext(request, new ServerResponse(request));
-    ctx.state.user = owner;
-    return middleware(ctx as never, () => ctx.oso.authorize(expense, { action: 'read' }));
+    ctx.state.user = alice;
+    return middleware(ctx as never, () => ctx.oso.authorize(expense, { action: 'approve' }));
   };
 }
 
-const oso = await loadedOso();
+const oso = await load(new Oso(), ATTRIBUTE_POLICY);
+const compiled: Oso = await load(new CompiledOso(), ATTRIBUTE_POLICY);
 const subjects: [string, () => Promise<unknown>][] = [
-  ['oso called directly', () => oso.isAllowed(owner, 'read', expense)],
+  ['oso called directly', () => oso.isAllowed(alice, 'approve', expense)],
   ['koa-oso with oso', checkWith(new KoaOso({ oso }))],
+  ['CompiledOso called directly', () => compiled.isAllowed(alice, 'approve', expense)],
+  ['koa-oso with CompiledOso', checkWith(new KoaOso({ oso: compiled }))],
   ['koa-oso, engine that answers at once', checkWith(new KoaOso({ oso: new InstantOso() }))],
 ];
 const results = new Map<string, number[]>(subjects.map(([name]) => [name, []]));

@@ -12,8 +12,24 @@ import {
   statefulIsAuthorized,
 } from '@cedar-policy/cedar-wasm/nodejs';
 import { type Enforcer, newEnforcer, newModelFromString } from 'casbin';
+import { CompiledOso } from 'koa-oso/polar';
 import { Oso } from 'oso';
-import { CompiledOso } from '../src/polar/index.js';
+import {
+  ATTRIBUTE_POLICY,
+  alice,
+  bob,
+  deepest,
+  type Expense,
+  expense,
+  FOLDER_POLICY,
+  type Folder,
+  load,
+  type Repository,
+  ROLE_POLICY,
+  repository,
+  rolePolicy,
+  type User,
+} from './policy.js';
 
 const ENGINES = ['Oso', 'CompiledOso', 'casbin', 'CASL', 'CASL built', 'cedar-wasm', 'TypeScript'] as const;
 type Engine = (typeof ENGINES)[number];
@@ -26,89 +42,6 @@ interface Row {
 const ROUNDS = 5;
 const ROUND_MILLISECONDS = 60;
 const WARM_UP_MILLISECONDS = 200;
-
-class Organization {
-  constructor(readonly id: string) {}
-}
-class Role {
-  constructor(
-    readonly name: string,
-    readonly organization: Organization,
-  ) {}
-}
-class User {
-  constructor(
-    readonly id: string,
-    readonly role: string,
-    readonly roles: Role[],
-  ) {}
-  get rolesLater(): Promise<Role[]> {
-    return Promise.resolve(this.roles);
-  }
-}
-class Expense {
-  constructor(readonly amount: number) {}
-}
-class Repository {
-  constructor(
-    readonly id: string,
-    readonly organization: Organization,
-  ) {}
-}
-class Folder {
-  constructor(
-    readonly id: string,
-    readonly parent: Folder | undefined,
-    readonly repository: Repository | undefined,
-  ) {}
-}
-
-const acme = new Organization('acme');
-const globex = new Organization('globex');
-const alice = new User('alice', 'manager', [new Role('owner', acme)]);
-const bob = new User('bob', 'clerk', [new Role('owner', globex)]);
-const engine = new Repository('engine', acme);
-const expense = new Expense(50);
-let deepest = new Folder('folder0', undefined, engine);
-for (let depth = 1; depth < 10; depth++) deepest = new Folder(`folder${depth}`, deepest, undefined);
-
-const ROLE_POLICY = (roles: string): string => `
-  actor User {}
-  resource Organization { roles = ["owner", "member"]; "member" if "owner"; }
-  resource Repository {
-    roles = ["reader", "writer"];
-    permissions = ["pull", "push"];
-    relations = { organization: Organization };
-    "pull" if "reader"; "push" if "writer"; "reader" if "writer";
-    "reader" if "member" on "organization"; "writer" if "owner" on "organization";
-  }
-  has_relation(organization: Organization, "organization", repository: Repository) if
-    organization = repository.organization;
-  has_role(user: User, name: String, organization: Organization) if
-    role in user.${roles} and role.name = name and role.organization = organization;
-  allow(actor, action, resource) if has_permission(actor, action, resource);`;
-
-const FOLDER_POLICY = `
-  actor User {}
-  resource Repository { roles = ["reader"]; }
-  resource Folder {
-    roles = ["reader"];
-    permissions = ["read"];
-    relations = { parent: Folder, repository: Repository };
-    "read" if "reader"; "reader" if "reader" on "parent"; "reader" if "reader" on "repository";
-  }
-  has_relation(parent: Folder, "parent", folder: Folder) if parent = folder.parent;
-  has_relation(repository: Repository, "repository", folder: Folder) if
-    repository = folder.repository;
-  has_role(user: User, "reader", repository: Repository) if
-    role in user.roles and role.name = "owner" and role.organization = repository.organization;
-  allow(actor, action, resource) if has_permission(actor, action, resource);`;
-
-async function load<Engine extends Oso>(oso: Engine, policy: string): Promise<Engine> {
-  for (const type of [Organization, Role, User, Expense, Repository, Folder]) oso.registerClass(type);
-  await oso.loadStr(policy);
-  return oso;
-}
 
 async function osoAsks(policy: string, ask: (oso: Oso) => unknown): Promise<Row['asks']> {
   const oso = await load(new Oso(), policy);
@@ -255,12 +188,10 @@ function isFact(actor: string, action: string, resource: string): boolean {
 }
 
 async function attributes(): Promise<Row> {
-  const policy =
-    'allow(user: User, "approve", expense: Expense) if user.role = "manager" and expense.amount < 100;';
   return {
     name: 'two attribute tests',
     asks: {
-      ...(await osoAsks(policy, oso => oso.isAllowed(alice, 'approve', expense))),
+      ...(await osoAsks(ATTRIBUTE_POLICY, oso => oso.isAllowed(alice, 'approve', expense))),
       casbin: await check(await casbin(ATTRIBUTE_MODEL, ['p, approve']), [alice, expense, 'approve'], true),
       ...caslAsks(
         can => {
@@ -298,7 +229,7 @@ async function role(user: User, expected: boolean): Promise<Row> {
   return {
     name: `role-based, ${expected ? 'allow' : 'deny'}`,
     asks: {
-      ...(await osoAsks(ROLE_POLICY('roles'), oso => oso.isAllowed(user, 'push', engine))),
+      ...(await osoAsks(ROLE_POLICY, oso => oso.isAllowed(user, 'push', repository))),
       casbin: await check(await casbin(ROLE_MODEL, policies), [user.id, 'acme', 'push'], expected),
       ...caslAsks(
         can => {
@@ -307,7 +238,7 @@ async function role(user: User, expected: boolean): Promise<Row> {
             can('pull', 'Repository', { 'organization.id': organization.id });
           }
         },
-        ability => ability.can('push', subject('Repository', engine)),
+        ability => ability.can('push', subject('Repository', repository)),
         expected,
       ),
       'cedar-wasm': cedar(
@@ -333,7 +264,7 @@ async function role(user: User, expected: boolean): Promise<Row> {
         ],
         expected,
       ),
-      TypeScript: () => mayPush(user, engine),
+      TypeScript: () => mayPush(user, repository),
     },
   };
 }
@@ -424,7 +355,7 @@ async function facts(count: number): Promise<Row> {
 async function actions(): Promise<Row> {
   return {
     name: 'authorizedActions',
-    asks: await osoAsks(ROLE_POLICY('roles'), oso => oso.authorizedActions(alice, engine)),
+    asks: await osoAsks(ROLE_POLICY, oso => oso.authorizedActions(alice, repository)),
   };
 }
 
@@ -432,7 +363,7 @@ async function promisedRoles(): Promise<Row> {
   return {
     name: 'roles from a promise',
     asks: {
-      ...(await osoAsks(ROLE_POLICY('rolesLater'), oso => oso.isAllowed(alice, 'push', engine))),
+      ...(await osoAsks(rolePolicy('rolesLater'), oso => oso.isAllowed(alice, 'push', repository))),
       TypeScript: async () => (await alice.rolesLater).some(each => each.name === 'owner'),
     },
   };

@@ -1,5 +1,6 @@
 import 'reflect-metadata';
 import Koa from 'koa';
+import type { Oso } from 'oso';
 import { useKoaServer } from 'routing-controllers';
 import { expenseOso } from './authorization.js';
 import { ExpenseController } from './controllers/expense-controller.js';
@@ -9,10 +10,10 @@ import { errorsAsJson } from './errors-as-json.js';
 import { reportRouter } from './report-router.js';
 import { session } from './session.js';
 
-/** The expense tracker, ready to listen once the database is open. */
-export async function createApp(): Promise<Koa> {
+/** The expense tracker, ready to listen once the database is open. `oso` is what decides, in place of CompiledOso. */
+export async function createApp(oso?: Oso): Promise<Koa> {
   const app = new Koa();
-  const koaOso = await expenseOso();
+  const koaOso = await expenseOso(oso);
 
   app.use(errorsAsJson);
   app.use(session(app));

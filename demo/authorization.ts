@@ -1,8 +1,12 @@
 import { fileURLToPath } from 'node:url';
 import type { Context } from 'koa';
 import { type Denial, KoaOso } from 'koa-oso';
-import { Oso } from 'oso';
+import { CompiledOso } from 'koa-oso/polar';
+import { entityEquality, registerEntities, typeormAdapter } from 'koa-oso/typeorm';
+import type { Oso } from 'oso';
+import { database } from './database.js';
 import { Expense } from './entities/expense.js';
+import { Membership } from './entities/membership.js';
 import { Organization } from './entities/organization.js';
 import { User } from './entities/user.js';
 import { userOf } from './session.js';
@@ -18,12 +22,17 @@ declare module 'koa-oso' {
 // tsc leaves the policy where it is, and main.js runs from dist/demo.
 const POLICY = fileURLToPath(new URL('../../demo/policy.polar', import.meta.url));
 
-/** The KoaOso of the expense tracker, with its policy loaded. */
-export async function expenseOso(): Promise<KoaOso> {
-  const oso = new Oso();
+/** What decides. `new Oso(…)` in its place gives the same answers. */
+function engine(): Oso {
+  return new CompiledOso({ equalityFn: entityEquality(database) });
+}
+
+/** The KoaOso of the expense tracker, with its policy loaded into `oso`. The database has to be open. */
+export async function expenseOso(oso = engine()): Promise<KoaOso> {
   // Before the policy is loaded, so that its rules find their classes, and Request among them.
   const koaOso = new KoaOso({ oso, getActor: userOf, unauthorizedAction: refuse, checkRead: true });
-  for (const entity of [Expense, Organization, User]) oso.registerClass(entity);
+  registerEntities(oso, database, [Expense, Membership, Organization, User]);
+  oso.setDataFilteringAdapter(typeormAdapter(database));
   await oso.loadFiles([POLICY]);
   return koaOso;
 }

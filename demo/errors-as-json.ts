@@ -7,7 +7,7 @@ interface ErrorBody {
   error: {
     status: number;
     message: string;
-    /** What is wrong with the body of the request, by field. */
+    /** What is wrong with the body or the query of the request, by field. */
     fields?: Record<string, string[]>;
   };
 }
@@ -30,7 +30,7 @@ function answerFor(ctx: Context, error: Thrown): void {
     ctx.app.emit('error', error, ctx);
     answer(ctx, status);
   } else if (Array.isArray(error.errors)) {
-    answer(ctx, status, 'The body is not valid', messagesByField(error.errors));
+    answer(ctx, status, 'The request is not valid', messagesByField(error.errors));
   } else if (error.expose || error instanceof HttpError) {
     answer(ctx, status, error.message);
   } else {

@@ -1,7 +1,6 @@
 import type { Context } from 'koa';
 import { database } from './database.js';
 import { Expense, type ExpenseStatus } from './entities/expense.js';
-import type { Organization } from './entities/organization.js';
 import type { User } from './entities/user.js';
 import { idIn } from './organizations.js';
 
@@ -14,15 +13,6 @@ const WHAT_THE_POLICY_READS = { owner: true, organization: true };
 export async function expenseOf(ctx: Context): Promise<Expense | null> {
   const id = idIn(ctx);
   return id === null ? null : expenses.findOne({ where: { id }, relations: WHAT_THE_POLICY_READS });
-}
-
-export function latestExpenses(organization: Organization, count: number): Promise<Expense[]> {
-  return expenses.find({
-    where: { organizationId: organization.id },
-    relations: WHAT_THE_POLICY_READS,
-    order: { id: 'DESC' },
-    take: count,
-  });
 }
 
 /**

@@ -24,4 +24,5 @@ Try:
   curl -s -c cookies.txt -H 'Content-Type: application/json' -d '${login}' ${url}/session
   curl -s -b cookies.txt ${url}/expenses/1
   curl -s -b cookies.txt -X POST ${url}/expenses/1/approve
+  curl -s -b cookies.txt '${url}/expenses?sort=-amountInCents&perPage=1'
 `);

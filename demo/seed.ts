@@ -92,12 +92,19 @@ export async function seed(manager: EntityManager): Promise<void> {
     });
   }
 
+  const ada = ids.get('Ada');
+  const max = { ownerId: ids.get('Max'), organizationId: acme.id };
   const mia = { ownerId: ids.get('Mia'), organizationId: acme.id };
+  const tom = { ownerId: ids.get('Tom'), organizationId: acme.id };
   const ola = { ownerId: ids.get('Ola'), organizationId: fund.id };
   await manager.insert(Expense, [
     { ...mia, description: 'Train to the customer', amountInCents: 120_00, status: 'submitted' },
     { ...mia, description: 'New laptop', amountInCents: 1_800_00, status: 'submitted' },
     { ...ola, description: 'Public lecture', amountInCents: 300_00, status: 'paid' },
     { ...ola, description: 'Room for the meeting', amountInCents: 80_00, status: 'submitted' },
+    { ...max, description: 'Taxi to the airport', amountInCents: 45_50, status: 'paid', decidedById: ada },
+    { ...max, description: 'Conference', amountInCents: 640_00, status: 'submitted' },
+    { ...tom, description: 'Software', amountInCents: 99_00, status: 'approved', decidedById: ada },
+    { ...ola, description: 'Leaflets', amountInCents: 60_00, status: 'paid' },
   ]);
 }

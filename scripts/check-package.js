@@ -78,6 +78,52 @@ try {
   );
   check(run('node', ['cjs.cjs'], decorated).trim() === 'function', 'the decorators can be required');
 
+  const builders = {
+    kysely: `
+      import { kyselyAdapter, registerEntities } from 'koa-oso/kysely';
+      import { DummyDriver, Kysely, SqliteAdapter, SqliteQueryCompiler } from 'kysely';
+      const db = new Kysely({
+        dialect: {
+          createAdapter: () => new SqliteAdapter(),
+          createDriver: () => new DummyDriver(),
+          createQueryCompiler: () => new SqliteQueryCompiler(),
+          createIntrospector: () => { throw new Error('unused'); },
+        },
+      });
+      class Note {}
+      const entities = { Note: { class: Note, table: 'notes', fields: { id: 'integer' } } };
+      const adapter = kyselyAdapter(db, entities);
+      const textOf = query => query.compile().sql;
+    `,
+    'drizzle-orm': `
+      import { drizzleAdapter, registerEntities } from 'koa-oso/drizzle';
+      import { integer, pgTable } from 'drizzle-orm/pg-core';
+      import { drizzle } from 'drizzle-orm/pg-proxy';
+      const db = drizzle(async () => ({ rows: [] }));
+      class Note {}
+      const entities = { Note: { class: Note, table: pgTable('notes', { id: integer().primaryKey() }) } };
+      const adapter = drizzleAdapter(db, entities);
+      const textOf = query => db.select().from(query).toSQL().sql;
+    `,
+  };
+  for (const [builder, setUp] of Object.entries(builders)) {
+    const filtered = project(builder, ['koa', 'oso', builder], {
+      'esm.js': `
+        import { Oso } from 'oso';
+        ${setUp}
+        const oso = new Oso();
+        registerEntities(oso, entities);
+        oso.setDataFilteringAdapter(adapter);
+        await oso.loadStr('allow(_, "read", note: Note) if note.id = 1;');
+        console.log(textOf(await oso.authorizedQuery('ann', 'read', Note)));
+      `,
+    });
+    check(
+      /"t0"\."id" = [?$]/.test(run('node', ['esm.js'], filtered)),
+      `lists are filtered with koa, oso and ${builder} alone`,
+    );
+  }
+
   const typed = project(
     'typed',
     [

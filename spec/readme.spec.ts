@@ -13,32 +13,14 @@ import { expect } from 'chai';
 import type Koa from 'koa';
 import type { KoaOso } from 'koa-oso';
 import { HttpRequest } from 'koa-oso';
+import { arrayAdapter, registerEntities } from 'koa-oso/array';
+import { CompiledOso } from 'koa-oso/polar';
 import type { Oso } from 'oso';
 import request from 'supertest';
+import { blocks, codeOf, linesOf, README } from './support/readme.js';
 
 const ROOT = new URL('../../', import.meta.url);
 const BUILD = new URL('dist/readme/', ROOT);
-const README = readFileSync(new URL('README.md', ROOT), 'utf8');
-
-interface Block {
-  section: string;
-  language: string;
-  code: string;
-}
-
-const blocks: Block[] = README.split(/^## /m).flatMap(section =>
-  [...section.matchAll(/^```(\w+)\n(.*?)^```$/gms)].map(([, language = '', code = '']) => ({
-    section: section.slice(0, section.indexOf('\n')),
-    language,
-    code,
-  })),
-);
-
-const codeOf = (section: string, language = 'ts') =>
-  blocks.filter(block => block.section === section && block.language === language).map(({ code }) => code);
-
-const linesOf = (section: string, language: string) => codeOf(section, language).join('').trim().split('\n');
-
 const [completeExample = ''] = codeOf('A complete example');
 
 /** What the examples do not say themselves: who may approve and delete. */
@@ -50,13 +32,12 @@ const MORE_RULES = `
 interface Served {
   app: Koa;
   koaOso: KoaOso;
-  oso: Oso;
-  compiled?: { fallbacks: unknown[] };
+  oso: Oso | CompiledOso;
 }
 
 /** The complete example with the example of a section in it, as a module that serves on no port. */
-function moduleOf(code: string, polar: string, more = ''): string {
-  const [program = ''] = completeExample.split('app.use(router.routes()).use(router.allowedMethods());');
+function moduleOf(code: string, polar: string, more = '', example = completeExample): string {
+  const [program = ''] = example.split('app.use(router.routes()).use(router.allowedMethods());');
   return `${program
     .replace('await oso.loadStr(`', `await oso.loadStr(\`${polar}\n${MORE_RULES}`)
     .replace('new Koa()', 'new Koa({ asyncLocalStorage: true })')}
@@ -65,6 +46,13 @@ ${more}
 app.use(router.routes()).use(router.allowedMethods());
 export { app, koaOso, oso };
 `;
+}
+
+/** The complete example on CompiledOso: with the line changed that the README changes, or as `line` has it. */
+function onCompiledOso(line?: string): string {
+  const [changed = ''] = codeOf('CompiledOso');
+  const made = line === undefined ? changed : changed.replace(/^const oso = .*$/m, () => line);
+  return completeExample.replace('const oso = new Oso();', () => made);
 }
 
 const RUN_WITHOUT_CTX = `
@@ -91,14 +79,72 @@ const MODULES: Record<string, [section: string, index: number, more?: string]> =
   controllers: ['Controllers', 0],
   requests: ['Authorizing requests', 0],
   'allow-request': ['Authorizing requests', 1],
-  fields: ['Fields, actions and lists', 0],
-  lists: ['Fields, actions and lists', 1],
+  fields: ['Fields and actions', 0],
   current: ['Without a ctx', 0, RUN_WITHOUT_CTX],
   state: ['What was decided', 0],
   types: ['Types', 0, FAIL_TO_COMPILE],
   errors: ['Errors', 0],
-  compiled: ['CompiledOso, a preview', 0, 'export { compiled };'],
 };
+
+/** The examples that make the Oso of the complete example, or go on with one that is a CompiledOso. */
+function compiledOsoModules(): Record<string, string> {
+  const [, options = '', watched = ''] = codeOf('CompiledOso');
+  return {
+    compiled: moduleOf('', '', '', onCompiledOso()),
+    'compiled-options': moduleOf('', '', '', onCompiledOso(options)),
+    'compiled-watched': moduleOf(watched, '', '', onCompiledOso()),
+  };
+}
+
+/** The examples of lists: that of TypeORM is whole, the others take from it what stands around what they show. */
+function listPrograms(): Record<string, string> {
+  const [typeorm = '', kysely = '', drizzle = '', array = ''] = codeOf('Lists');
+  const [, policy = '', ofTeams = ''] = /await oso.loadStr\(`\n(.*?;)\n(.*?;)\n`\);/s.exec(typeorm) ?? [];
+  const around = (imports: string, database: string, code: string, rules: string) => `
+import Router from '@koa/router';
+import Koa from 'koa';
+import { KoaOso } from 'koa-oso';
+import { CompiledOso } from 'koa-oso/polar';
+${imports}
+const router = new Router();
+${database}
+${code}
+const koaOso = new KoaOso({ oso, getActor: ctx => ({ name: ctx.get('x-user') }) });
+await oso.loadStr(\`${rules}\`);
+const app = new Koa();
+app.use(koaOso.middleware()).use(koaOso.requireAuthorization()).use(router.routes());
+app.listen(Number(process.env.PORT));
+`;
+  const sqlite = `const connection = await openSqlJs();\nconnection.run(${JSON.stringify(TABLES)});`;
+  return {
+    typeorm,
+    kysely: around(
+      `import { Kysely, SqliteDialect } from 'kysely';
+       import { forKysely, openSqlJs } from '../../spec/support/sql-js.js';`,
+      `${sqlite}
+       const db = new Kysely<Database>({ dialect: new SqliteDialect({ database: forKysely(connection) }) });`,
+      kysely,
+      policy + ofTeams,
+    ),
+    drizzle: around(
+      `import { desc, gte } from 'drizzle-orm';
+       import { drizzle } from 'drizzle-orm/sql-js';
+       import { integer, sqliteTable, text } from 'drizzle-orm/sqlite-core';
+       import { openSqlJs } from '../../spec/support/sql-js.js';`,
+      `${sqlite}
+       const db = drizzle(connection);`,
+      drizzle,
+      policy + ofTeams,
+    ),
+    array: around('', '', array, policy),
+  };
+}
+
+const TABLES = `
+  create table teams (id integer primary key, lead text);
+  create table expenses (id integer primary key, owner text, amount integer, team_id integer);
+  insert into teams values (1, 'bob');
+  insert into expenses values (1, 'ann', 500, 1), (2, 'cid', 20, 1), (3, 'ann', 80, 1);`;
 
 function compile(folder: string, sources: Record<string, string>): void {
   const directory = new URL(`${folder}/`, BUILD);
@@ -134,7 +180,7 @@ describe('README', () => {
   before('compile the examples', function () {
     this.timeout(60_000);
     rmSync(BUILD, { recursive: true, force: true });
-    const sources: Record<string, string> = { complete: completeExample };
+    const sources: Record<string, string> = { complete: completeExample, ...compiledOsoModules() };
     for (const [name, [section, index, more]] of Object.entries(MODULES)) {
       const code = codeOf(section)[index];
       if (code === undefined) throw new Error(`There is no example ${index} under "${section}"`);
@@ -144,12 +190,15 @@ describe('README', () => {
     const { types = '', ...others } = sources;
     compile('examples', others);
     compile('types', { types });
+    compile('lists', listPrograms());
   });
 
   it('has a module here for every TypeScript example', () => {
     const run = Object.values(MODULES).map(([section, index]) => codeOf(section)[index]);
     const examples = blocks.filter(({ language }) => language === 'ts').map(({ code }) => code);
-    expect([completeExample, ...run]).to.have.members(examples);
+    const onCompiled = codeOf('CompiledOso');
+    expect(onCompiled).to.have.length(3);
+    expect([completeExample, ...onCompiled, ...codeOf('Lists'), ...run]).to.have.members(examples);
   });
 
   async function serve(name: string) {
@@ -164,7 +213,7 @@ describe('README', () => {
   }
 
   /** Runs lines of curl as a reader would, against a program of the build that is started on another port than theirs. */
-  async function answersOf(program: string, lines: string[]): Promise<string[]> {
+  async function answersOf(program: string, lines: readonly string[]): Promise<string[]> {
     const port = await freePort();
     const server = spawn(process.execPath, [fileURLToPath(new URL(program, ROOT))], {
       env: { ...process.env, PORT: String(port) },
@@ -197,7 +246,7 @@ describe('README', () => {
   it('The demo: the lines of curl are answered as it says', async function () {
     this.timeout(30_000);
     const lines = linesOf('The demo', 'sh').filter(line => line.startsWith('curl'));
-    expect(lines).to.have.length(3);
+    expect(lines).to.have.length(8);
     expect(await answersOf('dist/demo/main.js', lines)).to.deep.equal(linesOf('The demo', 'json'));
   });
 
@@ -292,19 +341,48 @@ describe('README', () => {
     expect(documented).to.have.members(names);
   });
 
-  it('Fields, actions and lists: rights', async () => {
+  it('Fields and actions', async () => {
     const { send } = await serve('fields');
     await send('/expenses/1/rights', 'ann').expect(200, { actions: ['read'], fields: ['amount', 'owner'] });
     await send('/expenses/1/rights', 'bob').expect(403);
   });
 
-  it('Fields, actions and lists: lists', async () => {
-    const { oso, send } = await serve('lists');
-    oso.setDataFilteringAdapter({
-      buildQuery: filter => filter,
-      executeQuery: async () => ['filtered'],
+  for (const name of ['typeorm', 'kysely', 'drizzle']) {
+    it(`Lists: with ${name} the lines of curl are answered as it says`, async function () {
+      this.timeout(30_000);
+      const lines = linesOf('Lists', 'sh');
+      expect(lines).to.have.length(4);
+      expect(await answersOf(`dist/readme/lists/${name}.js`, lines)).to.deep.equal(
+        lines.map(line => line.split(/\s+# /)[1]),
+      );
     });
-    await send('/expenses', 'ann').expect(200, ['filtered']);
+  }
+
+  it('Lists: from arrays', async function () {
+    this.timeout(30_000);
+    const lines = ['ann', 'dan'].map(user => `curl -H 'x-user: ${user}' localhost:3000/expenses`);
+    expect(await answersOf('dist/readme/lists/array.js', lines)).to.deep.equal([
+      '{"total":2,"ids":[3,1]}',
+      '{"total":0,"ids":[]}',
+    ]);
+  });
+
+  it('Lists: the error of a policy that is no query', async () => {
+    class Expense {}
+    const description = {
+      Expense: { class: Expense, fields: { id: 'integer', amount: 'integer' } },
+    } as const;
+    const oso = new CompiledOso();
+    registerEntities(oso, description);
+    oso.setDataFilteringAdapter(arrayAdapter(description, { Expense: [] }));
+    const policy =
+      'allow(_, "read", expense: Expense) if\n  expense.amount < 100 and 100 < expense.amount * 2;';
+    await oso.loadStr(policy, 'expenses.polar');
+    const { message } = await oso.authorizedQuery(null, 'read', Expense).then(
+      () => new Error('It was filtered'),
+      (error: Error) => error,
+    );
+    expect(linesOf('Lists', 'txt').join(' ')).to.equal(message);
   });
 
   it('Without a ctx', async () => {
@@ -324,11 +402,52 @@ describe('README', () => {
     await send('/expenses/1', 'ann').expect(200);
   });
 
-  it('CompiledOso', async () => {
-    const { compiled, send } = await serve('compiled');
+  it('CompiledOso: in place of Oso', async () => {
+    const { oso, send } = await serve('compiled');
     await send('/expenses/1', 'ann').expect(200, { id: '1', owner: 'ann', amount: 500 });
     await send('/expenses/1', 'bob').expect(403, 'Forbidden');
-    expect(compiled?.fallbacks).to.deep.equal([]);
+    await send('/expenses/1').expect(403, 'Forbidden');
+    expect(oso).to.be.instanceOf(CompiledOso).with.property('fallbacks').that.deep.equals([]);
+  });
+
+  it('CompiledOso: the options', async () => {
+    const { app, oso, send } = await serve('compiled-options');
+    const errors: Error[] = [];
+    app.on('error', error => errors.push(error));
+    oso.clearRules();
+    await oso.loadStr(`
+      allow(user: User, "read", _) if user.name = "ann" and 1 in list and list = [1];
+      allow(user: User, "read", expense) if user.name = "bob" and allow(user, "read", expense);
+    `);
+    const printed = await whileKeeping('warn', () => send('/expenses/1', 'ann').expect(200));
+    const [[construct, ...place] = []] = printed;
+    expect(construct).to.match(/^"in" .*variable without a value: left to Oso$/);
+    expect(place).to.deep.equal(['allow', 2]);
+    expect(printed).to.have.length(1);
+    await send('/expenses/1', 'bob').expect(500);
+    const [error] = errors as [Error & { cause: Error }];
+    expect(error).to.have.property('code', 'ERR_KOA_OSO_POLICY_FAILED');
+    expect(error.cause).to.include({ code: 'ERR_KOA_OSO_POLICY_BUDGET', limit: 100_000 });
+    expect(error.message).to.contain('exceeded its budget of 100000 steps');
+  });
+
+  it('CompiledOso: an evaluation watched', async () => {
+    const printed = await whileKeeping('log', async () => {
+      const { send } = await serve('compiled-watched');
+      // No longer watched.
+      await send('/expenses/1', 'ann').expect(200);
+    });
+    const [first, ...others] = printed;
+    expect(first?.slice(0, 2)).to.deep.equal(['rule', 'allow']);
+    expect(first?.[2]).to.be.a('number');
+    expect(others.pop()).to.deep.equal(['result', undefined, undefined]);
+    expect(new Set(others.map(([kind]) => kind))).to.deep.equal(new Set(['condition', 'held']));
+  });
+
+  it('CompiledOso: the table has every code, and no other', () => {
+    const table = README.slice(README.indexOf('## CompiledOso'), README.indexOf('## What it costs'));
+    const rows = [...table.matchAll(/^\| `(ERR_\w+)`/gm)].map(([, code]) => code);
+    expect(rows).to.have.members([...codesOf('src/polar/errors.ts', 'PolarErrorCode')]);
   });
 
   it('Errors: the cause is printed in development only', async () => {
@@ -336,18 +455,14 @@ describe('README', () => {
     koaOso.setGetActor(() => {
       throw new Error('no connection');
     });
-    const { error: log } = console;
-    const printed: string[] = [];
-    console.error = (value: unknown) => printed.push(inspect(value));
-    try {
+    const printed = await whileKeeping('error', async () => {
       for (const env of ['production', 'development']) {
         app.env = env;
         await send('/expenses/1').expect(500);
       }
-    } finally {
-      console.error = log;
-    }
-    expect(printed.map(text => /no connection|ERR_\w+/.exec(text)?.[0])).to.deep.equal([
+    });
+    const texts = printed.map(([error]) => inspect(error));
+    expect(texts.map(text => /no connection|ERR_\w+/.exec(text)?.[0])).to.deep.equal([
       'ERR_KOA_OSO_GET_ACTOR_FAILED',
       'ERR_KOA_OSO_GET_ACTOR_FAILED',
       'no connection',
@@ -355,13 +470,33 @@ describe('README', () => {
   });
 
   it('Errors: the table has every code, and no other', () => {
-    const source = readFileSync(new URL('src/errors.ts', ROOT), 'utf8');
-    const [union = ''] = /export type ErrorCode =[^;]+;/.exec(source) ?? [];
-    const codesIn = (text: string) => new Set(text.match(/ERR_KOA_OSO_[A-Z_]+/g));
     const table = README.slice(README.indexOf('## Errors'), README.indexOf('## CompiledOso'));
-    expect([...codesIn(table)]).to.have.members([...codesIn(union)]);
+    expect([...codesIn(table)]).to.have.members([...codesOf('src/errors.ts', 'ErrorCode')]);
   });
 });
+
+function codesIn(text: string): Set<string> {
+  return new Set(text.match(/ERR_KOA_OSO_[A-Z_]+/g));
+}
+
+/** The codes that a type of a source names. */
+function codesOf(file: string, type: string): Set<string> {
+  const source = readFileSync(new URL(file, ROOT), 'utf8');
+  return codesIn(new RegExp(`export type ${type} =[^;]+;`).exec(source)?.[0] ?? '');
+}
+
+/** What is printed by a method of the console while something is done. */
+async function whileKeeping(method: 'error' | 'log' | 'warn', action: () => unknown): Promise<unknown[][]> {
+  const { [method]: original } = console;
+  const printed: unknown[][] = [];
+  console[method] = (...args: unknown[]) => printed.push(args);
+  try {
+    await action();
+    return printed;
+  } finally {
+    console[method] = original;
+  }
+}
 
 async function freePort(): Promise<number> {
   const server = createServer().listen(0);

@@ -21,4 +21,4 @@ export type {
 } from './request-oso.js';
 export type { AppWithRouters } from './route-authorization.js';
 export type { OfContext, RouteCheck } from './route-check.js';
-export type { AuthorizationTypes, DefaultAction, DefaultActor } from './types.js';
+export type { AuthorizationTypes, DefaultAction, DefaultActor, ListQuery, QueryTypes } from './types.js';

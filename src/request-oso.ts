@@ -6,7 +6,7 @@ import { HttpRequest } from './http-request.js';
 import type { Settings } from './koa-oso.js';
 import { engineError, type PolicyEngine } from './policy-engine.js';
 import type { RequestOutcome } from './request-outcome.js';
-import type { DefaultAction, DefaultActor } from './types.js';
+import type { DefaultAction, DefaultActor, ListQuery } from './types.js';
 
 /** Who asks, and what for. What is left out is the default. */
 export interface DecisionOptions<Actor = DefaultActor, Action = DefaultAction> {
@@ -223,15 +223,31 @@ export class RequestOso<Actor = DefaultActor, Action = DefaultAction> {
 
   /**
    * A query for the resources of a class on which the actor may do the action, made by the data filtering adapter
-   * that was given to `oso.setDataFilteringAdapter`. Counts as having authorized.
+   * that was given to `oso.setDataFilteringAdapter`. Counts as having authorized: where the actor may see none, it is a
+   * query that finds none.
+   *
+   * @throws {KoaOsoError} `ERR_KOA_OSO_UNFILTERABLE_POLICY` where the policy cannot be turned into a query
+   * @example
+   * const expenses = await ctx.oso.authorizedQuery(Expense, { action: 'read' });
+   * ctx.body = await expenses.orderBy('Expense.id').take(20).getMany();
+   */
+  authorizedQuery<Resource>(
+    resourceClass: ResourceClass<Resource>,
+    options?: DecisionOptions<Actor, Action>,
+  ): Promise<ListQuery<Resource>>;
+  /**
+   * The same for an adapter that does not say what its queries are.
    *
    * @typeParam Query what the adapter builds
-   * @throws {KoaOsoError} where the policy cannot be turned into a query
    */
-  authorizedQuery<Query = unknown>(
+  authorizedQuery<Query>(
+    resourceClass: ResourceClass,
+    options?: DecisionOptions<Actor, Action>,
+  ): Promise<Query>;
+  authorizedQuery(
     resourceClass: ResourceClass,
     options: DecisionOptions<Actor, Action> = {},
-  ): Promise<Query> {
+  ): Promise<unknown> {
     return this.outcome.expectRead(
       'authorizedQuery(…)',
       this.outcome.enforce(
@@ -239,7 +255,7 @@ export class RequestOso<Actor = DefaultActor, Action = DefaultAction> {
           oso.authorizedQuery(actor, action, resourceClass as Class),
         ),
       ),
-    ) as Promise<Query>;
+    );
   }
 
   /**

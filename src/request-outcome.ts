@@ -73,7 +73,7 @@ export class RequestOutcome {
   enforce<Result>(check: Promise<Result>): WatchedPromise<Result> {
     const enforced = this.#await(check, error => {
       const answer = answerWith(error);
-      this.#refused.push(enforced);
+      if (!this.#isClosed) this.#refused.push(enforced);
       this.refuse(answer);
       return answer;
     });

@@ -1,12 +1,14 @@
 import { IsInt, IsString, Length, Max, Min } from 'class-validator';
-import type { Context } from 'koa';
-import { Authorize, AuthorizedResource, CurrentActor } from 'koa-oso/routing-controllers';
-import { Body, Ctx, Get, HttpCode, JsonController, Post } from 'routing-controllers';
-import type { Organization } from '../entities/organization.js';
+import { Authorize, AuthorizedQuery, AuthorizedResource, CurrentActor } from 'koa-oso/routing-controllers';
+import { Body, Get, HttpCode, JsonController, Post, QueryParams } from 'routing-controllers';
+import type { SelectQueryBuilder } from 'typeorm';
+import { Expense } from '../entities/expense.js';
+import { Organization } from '../entities/organization.js';
 import type { User } from '../entities/user.js';
-import { expenses, latestExpenses } from '../expenses.js';
-import { organizationOf, organizations } from '../organizations.js';
-import { readable } from '../readable.js';
+import { ExpenseListing, expenseList } from '../expense-list.js';
+import { expenses } from '../expenses.js';
+import { organizationOf } from '../organizations.js';
+import { Paging, pageOf } from '../pages.js';
 import { expenseView, organizationView } from '../views.js';
 
 class NewExpense {
@@ -20,18 +22,17 @@ class NewExpense {
   amountInCents!: number;
 }
 
-// Each decision costs the policy engine about a millisecond, and a page of what was filtered afterwards has no right
-// length. So lists are of the latest few, until the policy itself becomes the condition of the query.
-const LIST_LENGTH = 50;
-
 @JsonController('/organizations')
 export class OrganizationController {
   // The resource is the request itself.
   @Get()
   @Authorize()
-  async list(@Ctx() ctx: Context) {
-    const latest = await organizations.find({ order: { id: 'DESC' }, take: LIST_LENGTH });
-    return (await readable(ctx, latest)).map(organizationView);
+  async list(
+    @AuthorizedQuery(Organization, { action: 'read' }) readable: SelectQueryBuilder<Organization>,
+    @QueryParams({ type: Paging }) paging: Paging,
+  ) {
+    const { rows, ...page } = await pageOf(readable.orderBy('Organization.id', 'DESC'), paging);
+    return { organizations: rows.map(organizationView), ...page };
   }
 
   @Get('/:id')
@@ -42,9 +43,12 @@ export class OrganizationController {
 
   @Get('/:id/expenses')
   @Authorize({ resource: organizationOf, action: 'read' })
-  async listExpenses(@AuthorizedResource() organization: Organization, @Ctx() ctx: Context) {
-    const latest = await latestExpenses(organization, LIST_LENGTH);
-    return (await readable(ctx, latest)).map(expenseView);
+  listExpenses(
+    @AuthorizedResource() organization: Organization,
+    @AuthorizedQuery(Expense, { action: 'read' }) readable: SelectQueryBuilder<Expense>,
+    @QueryParams({ type: ExpenseListing }) listing: ExpenseListing,
+  ) {
+    return expenseList(readable.andWhere({ organizationId: organization.id }), listing);
   }
 
   @Post('/:id/expenses')

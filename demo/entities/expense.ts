@@ -2,7 +2,8 @@ import { Column, Entity, ManyToOne, PrimaryGeneratedColumn, type Relation } from
 import { Organization } from './organization.js';
 import { User } from './user.js';
 
-export type ExpenseStatus = 'submitted' | 'approved' | 'rejected' | 'paid';
+export const EXPENSE_STATUSES = ['submitted', 'approved', 'rejected', 'paid'] as const;
+export type ExpenseStatus = (typeof EXPENSE_STATUSES)[number];
 
 @Entity()
 export class Expense {

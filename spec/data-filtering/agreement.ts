@@ -1,3 +1,4 @@
+import { writeFileSync } from 'node:fs';
 import { inspect } from 'node:util';
 import { expect } from 'chai';
 import fc from 'fast-check';
@@ -20,7 +21,7 @@ const UNLOADED_EVERY = 10;
 const POLICIES_PER_OSO = 200;
 /** Alternatives of a policy that are tried, each in so many orders of related rows. */
 const MAX_ALTERNATIVES = 100;
-const MAX_ORDERS = 12;
+const MAX_ORDERS = 50;
 /** Milliseconds. */
 const MAX_SHRINKING = 10_000;
 
@@ -79,7 +80,7 @@ export function itAgrees(store: Store): void {
       process.stdout.write(`      ${JSON.stringify(tally)}\n`);
       // Or else it would show nothing.
       expect(tally.refused / tally.cases).to.be.below(0.15);
-      expect(tally.failed / tally.cases).to.be.below(0.1);
+      expect(tally.failed / tally.cases).to.be.below(0.2);
       expect(tally.listed / tally.rows).to.be.within(0.1, 0.9);
     });
   });
@@ -130,10 +131,7 @@ class Agreement {
       await fc.assert(property, { numRuns: policies, seed: this.#seed });
     } catch (error) {
       // What fast-check itself has to say is all that was drawn.
-      const { cause } = error as Error;
-      if (!(cause instanceof Error)) throw error;
-      cause.message += `\nLISTS_SEED=${this.#seed} LISTS_CASES=${POLICIES_PER_DATA * ACTORS_PER_POLICY}`;
-      throw cause;
+      throw (error as Error).cause ?? error;
     }
   }
 
@@ -143,6 +141,7 @@ class Agreement {
     const rows = isUnloaded ? await this.#store.load() : this.#linked;
     const oso = await this.#oso(isUnloaded ? Oso : (CompiledOso as unknown as Engine), write(policy.text));
     const thrown: Thrown[] = [];
+    if (process.env.LISTS_TRACE) writeFileSync(process.env.LISTS_TRACE, write(policy.text));
     for (let count = 0; count < ACTORS_PER_POLICY; count++) {
       const actor = randomActor(draw, rows);
       this.#tally.cases++;
@@ -156,7 +155,7 @@ class Agreement {
   }
 
   /** For each alternative of the policy, and in several orders of related rows: whether it allows the rows. */
-  async #checkThrown({ entity, text, isSplit }: RandomPolicy, thrown: readonly Thrown[]): Promise<void> {
+  async #checkThrown({ entity, text }: RandomPolicy, thrown: readonly Thrown[]): Promise<void> {
     if (thrown.length === 0) return;
     const allowed = new Set<Thrown>();
     let alternatives = 0;
@@ -170,7 +169,7 @@ class Agreement {
     for (const each of thrown) {
       const { actor, row, isListed } = each;
       if (isListed === allowed.has(each)) continue;
-      if (isListed && (alternatives > MAX_ALTERNATIVES || !isSplit)) {
+      if (isListed && alternatives > MAX_ALTERNATIVES) {
         this.#tally.undecided++;
         continue;
       }
@@ -185,19 +184,18 @@ class Agreement {
     for (let order = 0; order < MAX_ORDERS; order++) {
       const allowed = await isAllowed(oso, actor, row);
       if (allowed !== undefined) return allowed;
-      this.#reorder(order);
+      this.#reorder();
     }
     return false;
   }
 
-  /** Has policies meet related rows in another order. */
-  #reorder(seed: number): void {
+  /** Has policies meet another of the related rows first. */
+  #reorder(): void {
     for (const name of ENTITY_NAMES) {
       for (const row of this.#linked[name]) {
         for (const related of Object.values(row)) {
           if (!Array.isArray(related) || related.length < 2) continue;
-          if (seed % 2 === 0) related.reverse();
-          else related.push(related.shift());
+          related.push(related.shift());
         }
       }
     }
@@ -229,8 +227,11 @@ class Agreement {
       if (code === 'ERR_KOA_OSO_UNFILTERABLE_POLICY') {
         expect(message).to.match(/^The policy cannot be turned into a query: .*\. Instead, .*\.$/);
         this.#tally.refused++;
+        if (process.env.LISTS_SHOW)
+          process.stdout.write(`${message}\n${process.env.LISTS_SHOW > '1' ? write(text) : ''}\n`);
       } else if (!isDefect(error as Error)) {
         this.#tally.failed++;
+        if (process.env.LISTS_SHOW) process.stdout.write(`${name} ${message}\n${write(text)}\n`);
       } else {
         throw new Error(`${write(text)}\nfails with ${name}: ${message}`, { cause: error });
       }

@@ -17,7 +17,7 @@ class ArrayStore implements Store {
 
   oso(Engine: Engine): Oso {
     const oso = new Engine<object[], object>({ equalityFn: entityEquality(description) });
-    registerEntities(oso, description);
+    registerEntities(oso as Oso, description);
     oso.setDataFilteringAdapter(arrayAdapter(description, this.#arrays));
     return oso as Oso;
   }

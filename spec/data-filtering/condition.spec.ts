@@ -8,7 +8,6 @@ import {
   never,
   or,
   type Source,
-  speaksOf,
   whereNotNull,
   whereNull,
 } from '../../src/data-filtering/condition.js';
@@ -156,29 +155,5 @@ describe('the negation of a condition', () => {
     expect(whereNotNull(column('id'))).to.equal(always);
     expect(whereNull(column('note')).kind).to.equal('isNull');
     expect(whereNotNull(column('note')).kind).to.equal('isNotNull');
-  });
-});
-
-describe('what a condition speaks of', () => {
-  const tag = related('tags', 1).to;
-
-  it('is each row that it has a field of', () => {
-    expect(speaksOf(equal('id', 1), resource)).to.equal(true);
-    expect(speaksOf(equal('id', 1), tag)).to.equal(false);
-    expect(speaksOf(always, resource)).to.equal(false);
-    const columns: Condition = {
-      kind: 'compareColumns',
-      left: column('description'),
-      operator: '=',
-      right: column('id', tag),
-    };
-    expect(speaksOf(columns, tag)).to.equal(true);
-    expect(speaksOf(or([equal('id', 1), isSecret]), tag)).to.equal(true);
-  });
-
-  it('is each row whose relations it follows', () => {
-    expect(speaksOf(exists('tags', 1, always), resource)).to.equal(true);
-    expect(speaksOf(exists('tags', 2, isSecret), tag)).to.equal(true);
-    expect(speaksOf(exists('tags', 2, always), tag)).to.equal(false);
   });
 });

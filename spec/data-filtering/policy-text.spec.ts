@@ -1,7 +1,6 @@
 import { expect } from 'chai';
 import { Oso } from 'oso';
 import { PolicyText } from '../../src/data-filtering/policy-text.js';
-import { formatPlace, placeOf } from '../../src/polar/source.js';
 
 describe('the text of a policy', () => {
   it('is known once it is loaded', async () => {
@@ -16,15 +15,13 @@ describe('the text of a policy', () => {
     const oso = new Oso();
     const text = new PolicyText(oso);
     await oso.loadStr('allow(_, _, _) if f(1);\nf(x) if g(x);\ng(x) if x = 1 and\n  cut;', 'cut.polar');
-    const cut = text.findCut();
-    expect(cut?.rule).to.equal('g');
-    expect(cut && formatPlace(placeOf(cut.term))).to.equal('cut.polar:4:3');
+    expect(text.cut).to.equal('rule `g` at cut.polar:4:3');
   });
 
   it('does not mind a cut that none meets', async () => {
     const oso = new Oso();
     const text = new PolicyText(oso);
     await oso.loadStr('allow(_, _, _) if not f(1);\nf(1);\ng(1) if cut;');
-    expect(text.findCut()).to.equal(undefined);
+    expect(text.cut).to.equal(undefined);
   });
 });

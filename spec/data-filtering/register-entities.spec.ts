@@ -23,7 +23,7 @@ async function codeOf(action: () => unknown): Promise<{ code: string; message: s
 
 for (const engine of [Oso, CompiledOso] as Engine[]) {
   describe(`registerEntities, for ${engine.name}`, () => {
-    const make = () => new engine<object[], object>({ equalityFn: entityEquality(description) });
+    const make = () => new engine({ equalityFn: entityEquality(description) });
 
     it('has authorizedQuery and authorizedResources answer by the policy', async () => {
       const oso = make();

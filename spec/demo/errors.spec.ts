@@ -1,12 +1,9 @@
 import { expect } from 'chai';
 import supertest from 'supertest';
-import { createApp } from '../../demo/app.js';
 import { expenses } from '../../demo/expenses.js';
-import { expectError, expenseRow, expenseTracker } from './support/expense-tracker.js';
+import { describeTracker, expectError, expenseRow } from './support/expense-tracker.js';
 
-describe('errors', () => {
-  const { visitor, as, givenExpense } = expenseTracker();
-
+describeTracker('errors', ({ start, visitor, as, givenExpense }) => {
   it('are JSON for a path that does not exist', async () => {
     expectError(await visitor().get('/nowhere'), 404, 'Not Found');
   });
@@ -39,14 +36,14 @@ describe('errors', () => {
       .post('/organizations/1/expenses')
       .send({ description: '', amountInCents: 0.5, status: 'paid' });
     expect(response.status).to.equal(400);
-    expect(response.body.error).to.include({ status: 400, message: 'The body is not valid' });
+    expect(response.body.error).to.include({ status: 400, message: 'The request is not valid' });
     expect(response.body.error.fields).to.have.keys('description', 'amountInCents', 'status');
     expect(response.body.error.fields.status).to.deep.equal(['property status should not exist']);
     expect(await expenses.count()).to.equal(before);
   });
 
   it('tell the client nothing of what went wrong inside, and the app everything', async () => {
-    const app = await createApp();
+    const app = await start();
     const seen: Error[] = [];
     app.on('error', error => seen.push(error));
     const { findOne } = expenses;
@@ -61,7 +58,7 @@ describe('errors', () => {
   });
 
   it('take the place of the response of a route that forgot to authorize', async () => {
-    const app = await createApp();
+    const app = await start();
     const seen: unknown[] = [];
     app.on('error', error => seen.push(error.code));
     app.use(ctx => {

@@ -2,16 +2,14 @@ import { expect } from 'chai';
 import { database } from '../../demo/database.js';
 import { User } from '../../demo/entities/user.js';
 import {
+  describeTracker,
   expectError,
   expenseRow,
-  expenseTracker,
   organizationNamed,
   userNamed,
 } from './support/expense-tracker.js';
 
-describe('the policy on expenses', () => {
-  const { visitor, as, givenExpense, givenUser } = expenseTracker();
-
+describeTracker('the policy on expenses', ({ visitor, as, givenExpense, givenUser }) => {
   before('a colleague of Mia', () =>
     givenUser({ name: 'Kim', memberOf: { Acme: 'member' }, approvalLimitInCents: 1_000_00 }),
   );

@@ -72,9 +72,9 @@ describe('the demo, started by hand', () => {
     }
   });
 
-  it('prints three lines of curl that log in, read an expense, and are denied approving it', async () => {
+  it('prints lines of curl that log in, read an expense, are denied approving it, and list what may be read', async () => {
     const lines = [...printed.matchAll(/^ {2}(curl .*)$/gm)].map(([, line = '']) => line);
-    expect(lines).to.have.length(3);
+    expect(lines).to.have.length(4);
     const answers = [];
     for (const line of lines) answers.push(await shell(line));
     expect(answers).to.deep.equal([
@@ -91,6 +91,25 @@ describe('the demo, started by hand', () => {
         },
       },
       { status: '403', body: { error: { status: 403, message: 'You may not approve this' } } },
+      {
+        status: '200',
+        body: {
+          expenses: [
+            {
+              id: 2,
+              description: 'New laptop',
+              amountInCents: 1_800_00,
+              status: 'submitted',
+              owner: { id: 3, name: 'Mia' },
+              organization: { id: 1, name: 'Acme' },
+            },
+          ],
+          // Her own two, and the two that Open Fund has published.
+          total: 4,
+          page: 1,
+          pages: 4,
+        },
+      },
     ]);
   });
 });

@@ -1,9 +1,8 @@
 import { expect } from 'chai';
 import { expenses } from '../../demo/expenses.js';
-import { expectError, expenseTracker, organizationNamed, userNamed } from './support/expense-tracker.js';
+import { describeTracker, expectError, organizationNamed, userNamed } from './support/expense-tracker.js';
 
-describe('the policy on organizations', () => {
-  const { visitor, as, givenExpense, givenUser } = expenseTracker();
+describeTracker('the policy on organizations', ({ visitor, as, givenExpense, givenUser }) => {
   let acme: string;
   let fund: string;
 

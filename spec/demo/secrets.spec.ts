@@ -3,7 +3,7 @@ import type { Response } from 'supertest';
 import { database } from '../../demo/database.js';
 import { Credential } from '../../demo/entities/credential.js';
 import { people } from '../../demo/seed.js';
-import { expenseTracker } from './support/expense-tracker.js';
+import { describeTracker } from './support/expense-tracker.js';
 
 const PATHS = [
   '/session',
@@ -12,13 +12,13 @@ const PATHS = [
   '/organizations/1/expenses',
   '/organizations/1/report',
   '/organizations/2/expenses',
+  '/expenses',
+  '/expenses/to-approve',
   '/expenses/1',
   '/expenses/3',
 ];
 
-describe('the password hashes of the users', () => {
-  const { visitor } = expenseTracker();
-
+describeTracker('the password hashes of the users', ({ visitor }) => {
   it('are in no response', async () => {
     const hashes = (await database.manager.find(Credential)).map(({ passwordHash }) => passwordHash);
     expect(hashes).to.have.length(people.length);

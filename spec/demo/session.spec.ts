@@ -1,19 +1,29 @@
 import { expect } from 'chai';
 import supertest from 'supertest';
-import { createApp } from '../../demo/app.js';
 import { database } from '../../demo/database.js';
 import { Credential } from '../../demo/entities/credential.js';
 import { Membership } from '../../demo/entities/membership.js';
 import { User } from '../../demo/entities/user.js';
-import { expectError, expenseTracker, userNamed } from './support/expense-tracker.js';
+import { describeTracker, expectError, userNamed } from './support/expense-tracker.js';
 
-describe('the session', () => {
-  const { visitor, as, givenUser } = expenseTracker();
+describeTracker('the session', ({ start, visitor, as, givenUser }) => {
   const login = { email: 'mia@acme.example', password: 'mia-demo-password' };
 
   async function cookieOf(agent: ReturnType<typeof visitor>): Promise<string> {
     const { headers } = await agent.post('/session').send(login).expect(200);
     return (headers['set-cookie'] as unknown as string[]).map(each => each.split(';')[0]).join('; ');
+  }
+
+  /** The app as another start with these keys makes it. */
+  async function restarted(keys: string) {
+    const before = process.env.SESSION_KEYS;
+    process.env.SESSION_KEYS = keys;
+    try {
+      return supertest.agent((await start()).callback());
+    } finally {
+      if (before === undefined) delete process.env.SESSION_KEYS;
+      else process.env.SESSION_KEYS = before;
+    }
   }
 
   async function userWith(cookie: string, agent: ReturnType<typeof visitor>): Promise<string | undefined> {
@@ -104,15 +114,3 @@ describe('the session', () => {
     expectError(await leo.get('/organizations'), 401, 'Log in first');
   });
 });
-
-/** The app as another start makes it. */
-async function restarted(keys: string) {
-  const before = process.env.SESSION_KEYS;
-  process.env.SESSION_KEYS = keys;
-  try {
-    return supertest.agent((await createApp()).callback());
-  } finally {
-    if (before === undefined) delete process.env.SESSION_KEYS;
-    else process.env.SESSION_KEYS = before;
-  }
-}

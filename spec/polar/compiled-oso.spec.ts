@@ -1,6 +1,9 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { inspect } from 'node:util';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { expect } from 'chai';
 import { Oso, Variable } from 'oso';
 import {
@@ -27,6 +30,12 @@ async function failure(action: () => unknown): Promise<unknown> {
     return error;
   }
   throw new Error('Nothing was thrown');
+}
+
+/** Node hides its garbage collector unless it is told not to; a new context sees what it is told later. */
+function collectGarbage(): void {
+  setFlagsFromString('--expose-gc');
+  (runInNewContext('gc') as () => void)();
 }
 
 const alice = new User('alice', 34);
@@ -232,6 +241,8 @@ describe('CompiledOso', () => {
       const error = (await failure(() => oso.isAllowed(alice, 'read', 1))) as Error;
       expect(error.cause).to.be.instanceOf(TypeError);
       expect(Object.keys(error)).not.to.include('cause');
+      // As the console prints it.
+      expect(inspect(error)).not.to.include(inspect(error.cause).split('\n')[0]);
     });
   });
 
@@ -381,17 +392,16 @@ describe('CompiledOso', () => {
     expect(answers).to.deep.equal(users.flatMap(() => [true, false]));
   });
 
-  it('leaves the heap where it was', async function () {
-    if (!globalThis.gc) this.skip();
+  it('leaves the heap where it was after a million decisions', async function () {
     this.timeout(60_000);
     const oso = await load('allow(user: User, action, _) if user.name = action and not action = "bob";');
-    const round = async (): Promise<number> => {
-      for (let n = 0; n < 100_000; n++) await oso.isAllowed(alice, `action${n}`, n);
-      globalThis.gc?.();
+    const decide = async (decisions: number): Promise<number> => {
+      for (let n = 0; n < decisions; n++) await oso.isAllowed(alice, `action${n}`, n);
+      collectGarbage();
       return process.memoryUsage().heapUsed;
     };
-    await round();
-    const before = await round();
-    expect((await round()) - before).to.be.below(1_000_000);
+    await decide(100_000);
+    const before = await decide(100_000);
+    expect((await decide(1_000_000)) - before).to.be.below(1_000_000);
   });
 });

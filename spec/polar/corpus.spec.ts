@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import { applications } from './corpus/applications.js';
 import { blocks } from './corpus/blocks.js';
 import type { Feature } from './corpus/corpus.js';
 import { hosts } from './corpus/hosts.js';
@@ -6,9 +7,24 @@ import { logic } from './corpus/logic.js';
 import { rules } from './corpus/rules.js';
 import { syntax } from './corpus/syntax.js';
 import { terms } from './corpus/terms.js';
-import { askCompiled, askOso, type Case, isCrash } from './engines.js';
+import {
+  askCompiled,
+  askOso,
+  type Case,
+  type CompiledAnswers,
+  countEngineQueries,
+  isCrash,
+} from './engines.js';
 
-const features: readonly Feature[] = [...syntax, ...terms, ...rules, ...logic, ...hosts, ...blocks];
+const features: readonly Feature[] = [
+  ...syntax,
+  ...terms,
+  ...rules,
+  ...logic,
+  ...hosts,
+  ...blocks,
+  ...applications,
+];
 
 describe('CompiledOso answers like Oso', () => {
   let cases = 0;
@@ -22,7 +38,12 @@ describe('CompiledOso answers like Oso', () => {
         it(titleOf(each, at), async () => {
           cases++;
           const oso = await askOso(each);
-          const compiled = await askCompiled(each);
+          let compiled: CompiledAnswers = { answers: [], fallbacks: [] };
+          const asked = await countEngineQueries(async () => {
+            compiled = await askCompiled(each);
+          });
+          // None falls back without saying so.
+          expect(compiled.fallbacks.reduce((sum, { count }) => sum + count, 0)).to.equal(asked);
           const last = oso.answers.at(-1);
           // Where Oso's engine crashes it gives no answer, and neither must the compiled form give one.
           const answered = last !== undefined && isCrash(last) ? oso.answers.length - 1 : oso.answers.length;

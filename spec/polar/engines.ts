@@ -1,10 +1,27 @@
 import { inspect } from 'node:util';
 import { Oso, Variable } from 'oso';
-import { CompiledOso, type Fallback } from '../../src/polar/index.js';
+import { CompiledOso, type Fallback, type FallbackCount } from '../../src/polar/index.js';
 import { makeWorld, type World } from './world.js';
 
-/** A question to a policy: a text in Polar's notation, or something to do with an Oso. */
-export type Question = string | ((oso: Oso, world: World['constants']) => unknown);
+/** An argument from JavaScript: a value, one of the world's constants by its name, or a variable. */
+export type RuleArgument =
+  | string
+  | number
+  | boolean
+  | null
+  | readonly RuleArgument[]
+  | { readonly constant: string }
+  | { readonly variable: string };
+
+/** A question for a rule, with values from JavaScript; `once` asks only whether it succeeds. */
+export interface RuleQuestion {
+  readonly rule: string;
+  readonly args: readonly RuleArgument[];
+  readonly once: boolean;
+}
+
+/** A question to a policy: a text in Polar's notation, a rule with its arguments, or something to do with an Oso. */
+export type Question = string | RuleQuestion | ((oso: Oso, world: World['constants']) => unknown);
 
 /** A policy and what to ask it; both engines must say the same. */
 export interface Case {
@@ -22,11 +39,34 @@ export interface Answers {
   readonly fallbacks: readonly Fallback[];
 }
 
+/** What CompiledOso answers, with what it says of its fallbacks. */
+export interface CompiledAnswers extends Answers {
+  readonly fallbacks: readonly FallbackCount[];
+}
+
+/** Oso's own way to ask its engine, whatever a spec puts around it. */
+const askEngine = Oso.prototype.query;
+
+/** Runs `action`; how many queries Oso's engine was asked meanwhile, besides those of plain Osos. */
+export async function countEngineQueries(action: () => Promise<unknown>): Promise<number> {
+  let queries = 0;
+  Oso.prototype.query = function (this: Oso, ...args) {
+    if (this instanceof CompiledOso) queries++;
+    return askEngine.apply(this, args);
+  };
+  try {
+    await action();
+  } finally {
+    Reflect.deleteProperty(Oso.prototype, 'query');
+  }
+  return queries;
+}
+
 export async function askOso(given: Case): Promise<Answers> {
   return { answers: await ask(new Oso({ equalityFn: given.equalityFn }), given), fallbacks: [] };
 }
 
-export async function askCompiled(given: Case): Promise<Answers> {
+export async function askCompiled(given: Case): Promise<CompiledAnswers> {
   const oso = new CompiledOso({ equalityFn: given.equalityFn });
   const answers = await ask(oso as unknown as Oso, given);
   return { answers, fallbacks: oso.fallbacks };
@@ -50,15 +90,21 @@ export class Engines {
   #osoWorld = makeWorld();
   #compiledWorld = makeWorld();
 
-  constructor() {
+  readonly #onAsk: (engine: 'oso' | 'compiled') => void;
+
+  /** `onAsk` is told whose engine is about to be asked: a query that falls back is asked of Oso's. */
+  constructor(onAsk: (engine: 'oso' | 'compiled') => void) {
+    this.#onAsk = onAsk;
     this.#renew();
   }
 
   async ask(given: Case): Promise<{ oso: Answers; compiled: Answers }> {
     if (++this.#cases > Engines.#MAX_CASES) this.#renew();
     this.#fallbacks = [];
-    const oso = await askLoaded(this.#oso, this.#osoWorld, given);
-    const compiled = await askLoaded(this.#compiled as unknown as Oso, this.#compiledWorld, given);
+    const oso = await askLoaded(this.#oso, this.#osoWorld, given, () => this.#onAsk('oso'));
+    const compiled = await askLoaded(this.#compiled as unknown as Oso, this.#compiledWorld, given, () =>
+      this.#onAsk('compiled'),
+    );
     if (![...oso, ...compiled].some(isCrash)) {
       this.#oso.clearRules();
       this.#compiled.clearRules();
@@ -74,7 +120,12 @@ export class Engines {
     this.#oso = new Oso();
     this.#osoWorld = makeWorld();
     this.#osoWorld.register(this.#oso);
-    this.#compiled = new CompiledOso({ onFallback: fallback => this.#fallbacks.push(fallback) });
+    this.#compiled = new CompiledOso({
+      onFallback: fallback => {
+        this.#onAsk('oso');
+        this.#fallbacks.push(fallback);
+      },
+    });
     this.#compiledWorld = makeWorld();
     this.#compiledWorld.register(this.#compiled as unknown as Oso);
   }
@@ -94,29 +145,48 @@ async function ask(oso: Oso, given: Case): Promise<string[]> {
   }
 }
 
-async function askLoaded(oso: Oso, world: World, { policy, questions }: Case): Promise<string[]> {
+async function askLoaded(
+  oso: Oso,
+  world: World,
+  { policy, questions }: Case,
+  onAsk = () => {},
+): Promise<string[]> {
+  onAsk();
   const loaded = await quietly(() => answerTo(() => oso.loadStr(policy, 'policy.polar')));
   if (loaded.startsWith('error')) return [loaded];
   const answers: string[] = [];
   const printed: unknown[] = [];
   for (const question of questions) {
+    onAsk();
     answers.push(await quietly(() => answerTo(() => put(oso, world, question)), printed));
     if (isCrash(answers.at(-1) as string)) return answers;
   }
   // Oso shows what was printed before an error only with the next query.
-  await quietly(() => answerTo(() => collect(Oso.prototype.query.call(oso, '1 = 1'))), printed);
+  await quietly(() => answerTo(() => collect(askEngine.call(oso, '1 = 1'))), printed);
   return [...answers, `printed ${inspect(printed)}`];
 }
 
 async function put(oso: Oso, { constants }: World, question: Question): Promise<unknown> {
   if (typeof question === 'string') return collect(oso.query(question));
+  if (typeof question === 'object') {
+    const { rule, args, once } = question;
+    const values = args.map(arg => toArgument(arg, constants));
+    return once ? oso.queryRuleOnce(rule, ...values) : collect(oso.queryRule(rule, ...values));
+  }
   const answer = await question(oso, constants);
   return isResults(answer) ? collect(answer) : answer;
 }
 
+function toArgument(arg: RuleArgument, constants: World['constants']): unknown {
+  if (typeof arg !== 'object' || arg === null) return arg;
+  if ('constant' in arg) return constants[arg.constant];
+  return 'variable' in arg ? new Variable(arg.variable) : arg.map(item => toArgument(item, constants));
+}
+
 const MAX_RESULTS = 200;
 
-async function collect(results: AsyncIterable<Map<string, unknown>>): Promise<unknown[]> {
+/** The results of a query, each as its bindings by name. */
+export async function collect(results: AsyncIterable<Map<string, unknown>>): Promise<unknown[]> {
   const collected: unknown[] = [];
   for await (const bindings of results) {
     const names = [...bindings.keys()].sort();
@@ -126,7 +196,8 @@ async function collect(results: AsyncIterable<Map<string, unknown>>): Promise<un
   return collected;
 }
 
-async function answerTo(action: () => unknown): Promise<string> {
+/** What came of it, as text that is the same for both engines where they did the same. */
+export async function answerTo(action: () => unknown): Promise<string> {
   try {
     return describe(await action());
   } catch (error) {
@@ -170,7 +241,10 @@ function isResults(value: unknown): value is AsyncIterable<Map<string, unknown>>
 }
 
 /** What the policy prints is kept, for it belongs to the answers; warnings are not. */
-async function quietly(action: () => Promise<string>, printed: unknown[] = []): Promise<string> {
+export async function quietly<Result>(
+  action: () => Promise<Result>,
+  printed: unknown[] = [],
+): Promise<Result> {
   const { log, warn, error } = console;
   // biome-ignore-start lint/suspicious/noConsole: Oso prints there, and what it prints is compared.
   console.log = (...args: unknown[]) => printed.push(...args);

@@ -1,36 +1,84 @@
 import { Worker } from 'node:worker_threads';
 import { expect } from 'chai';
-import type { Batch, BatchResult } from './random-worker.js';
+import { type Count, Progress } from './random-progress.js';
+import type { Batch, Message } from './random-worker.js';
 
 /** As many cases as asked for by FUZZ_CASES, from the seed FUZZ_SEED; npm test runs the same ones each time. */
 const cases = Number(process.env.FUZZ_CASES ?? 2000);
 const seed = Number(process.env.FUZZ_SEED ?? (process.env.FUZZ_CASES ? Date.now() % 0x7fffffff : 1));
 const BATCH = 5000;
+/** Much longer than the five seconds after which CompiledOso's budget ends a query, for the machine may be busy. */
+const HANG_MILLISECONDS = 60_000;
 
 describe('CompiledOso answers random policies like Oso', () => {
   it(`for ${cases} cases from seed ${seed}`, async function () {
     this.timeout(0);
-    const total = { compared: 0, questions: 0, refused: 0, fallbacks: 0, crashes: 0 };
+    const total = { compared: 0, questions: 0, refused: 0, fallbacks: 0, crashes: 0, hung: 0 };
     for (let batch = 0; total.compared < cases; batch++) {
-      const asked: Batch = { cases: Math.min(BATCH, cases - total.compared), seed: seed + batch };
-      const result = await runInWorker(asked);
-      expect(result.mismatch, result.mismatch).to.equal(undefined);
-      total.compared += result.compared;
-      total.questions += result.questions;
-      total.refused += result.refused;
-      total.fallbacks += result.fallbacks;
-      if (result.crashed) total.crashes++;
+      const asked = { cases: Math.min(BATCH, cases - total.compared), seed: seed + batch };
+      const { counts, crashed, hung, failure } = await runInWorker(asked);
+      expect(failure, `seed ${asked.seed}: ${failure}`).to.equal(undefined);
+      for (const [what, count] of Object.entries(counts)) total[what as Count] += count;
+      if (crashed) total.crashes++;
+      if (hung !== undefined) {
+        total.hung++;
+        process.stdout.write(`      seed ${asked.seed}: ${hung}\n`);
+      }
       if (cases > BATCH) process.stdout.write(`      ${JSON.stringify(total)}\n`);
     }
     process.stdout.write(`      seed ${seed}: ${JSON.stringify(total)}\n`);
   });
 });
 
-/** A worker has an engine of its own, and takes it along when it crashes. */
-function runInWorker(batch: Batch): Promise<BatchResult> {
+/** How a batch ended. */
+interface BatchResult {
+  readonly counts: Readonly<Record<Count, number>>;
+  /** Oso's engine crashed: the rest of the batch was left out. */
+  readonly crashed: boolean;
+  /** Oso's engine gave no answer to a case, which this tells: the rest of the batch was left out. */
+  readonly hung: string | undefined;
+  /** A mismatch, as small as it could be made; or CompiledOso gave no answer. */
+  readonly failure: string | undefined;
+}
+
+/** A worker has an engine of its own, and takes it along when it crashes or hangs. */
+function runInWorker(batch: Omit<Batch, 'memory'>): Promise<BatchResult> {
   return new Promise((resolve, reject) => {
-    const worker = new Worker(new URL('./random-worker.js', import.meta.url), { workerData: batch });
-    worker.once('message', resolve);
-    worker.once('error', reject);
+    const progress = new Progress();
+    const workerData: Batch = { ...batch, memory: progress.memory };
+    const worker = new Worker(new URL('./random-worker.js', import.meta.url), { workerData });
+    let mismatch: string | undefined;
+    const end = (ending: Partial<BatchResult>): void => {
+      clearInterval(watch);
+      const result = { crashed: false, hung: undefined, failure: mismatch, ...ending };
+      worker.terminate().then(() => resolve({ ...result, counts: progress.counts }), reject);
+    };
+    /** No answer: of Oso's engine, that is no failure; nor is it where a mismatch was only to be made smaller. */
+    const giveUp = (how: string): void => {
+      const { asked, begun, text } = progress;
+      const report = `${how} asked "${asked}", case ${begun}: ${text}`;
+      if (asked === 'oso') end({ hung: report });
+      else end({ failure: mismatch ?? report });
+    };
+    let begun = 0;
+    let since = performance.now();
+    const watch = setInterval(() => {
+      const now = performance.now();
+      if (progress.begun !== begun) {
+        begun = progress.begun;
+        since = now;
+      } else if (now - since > HANG_MILLISECONDS) giveUp('hung, when');
+    }, 500);
+    worker.on('message', (message: Message) => {
+      if ('mismatch' in message) mismatch = message.mismatch;
+      else end({ crashed: message.crashed });
+    });
+    worker.once('error', (error: Error & { code?: string }) => {
+      if (error.code === 'ERR_WORKER_OUT_OF_MEMORY') giveUp('out of memory, when');
+      else {
+        clearInterval(watch);
+        reject(error);
+      }
+    });
   });
 }

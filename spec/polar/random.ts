@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import type { Case, Question } from './engines.js';
+import type { Case, Question, RuleArgument } from './engines.js';
 
 /** Rules may call these; each is defined by a rule that never succeeds, so that no call is to an undefined rule. */
 const DEFINED = 'f() if false; f(_) if false; f(_, _) if false; g() if false; h() if false; ';
@@ -303,6 +303,71 @@ function tame(text: string): string {
   );
 }
 
+/** Values as they come from JavaScript. */
+const argument: fc.Arbitrary<RuleArgument> = fc.oneof(
+  { weight: 4, arbitrary: fc.constantFrom('a', 'b', 'alice', 'owner', '') },
+  { weight: 3, arbitrary: fc.constantFrom(0, 1, 2, 3, -1, 1.5, -0, 2 ** 53) },
+  { weight: 1, arbitrary: fc.constantFrom(true, false, null, Number.NaN) },
+  { weight: 5, arbitrary: objects.map(constant => ({ constant })) },
+  { weight: 2, arbitrary: fc.constantFrom('x', 'y', '_').map(variable => ({ variable })) },
+  {
+    weight: 1,
+    arbitrary: fc.array(
+      fc.oneof(
+        fc.constantFrom('a', 1),
+        objects.map(constant => ({ constant })),
+      ),
+      {
+        maxLength: 2,
+      },
+    ),
+  },
+);
+
+function ruleQuestion(...rules: readonly string[]): fc.Arbitrary<Question> {
+  return fc.record({
+    rule: fc.constantFrom(...rules),
+    args: fc.array(argument, { maxLength: 3 }),
+    once: fc.boolean(),
+  });
+}
+
+/** Facts, asked from JavaScript and from a rule. */
+function factsCase(): fc.Arbitrary<Case> {
+  const constant = fc.oneof(
+    { weight: 3, arbitrary: fc.constantFrom('"a"', '"b"', '"alice"', '""', '"1"') },
+    { weight: 2, arbitrary: fc.constantFrom('0', '1', '-1', '1.5', '1.0') },
+    { weight: 1, arbitrary: fc.constantFrom('true', 'false', 'nan', 'nil', 'alice', '_') },
+  );
+  const fact = fc
+    .tuple(fc.constantFrom('f', 'g'), fc.array(constant, { minLength: 1, maxLength: 3 }))
+    .map(([name, constants]) => `${name}(${constants.join(', ')});`);
+  const extra = fc.constantFrom(
+    '',
+    'g(x, y) if x = y;',
+    'f(x: User) if x.name = "alice";',
+    'f(x) if cut and x = "a";',
+    'g(x: Integer, _y) if x > 0;',
+    'g("a", y) if y = 1;',
+    'f("b") if not g(1); g("a", 1) if true; g(x, "b") if x = 1;',
+    'f("b", _) if cut; f(nan); f(1.0, 1);',
+  );
+  const asked = fc.oneof(
+    { weight: 4, arbitrary: ruleQuestion('f', 'g', 'h') },
+    { weight: 1, arbitrary: fc.constantFrom('f(x)', 'f(x, y)', 'g(x, 1)', 'h("a")', 'g(x, y, z)') },
+  );
+  return fc
+    .tuple(
+      fc.array(fact, { minLength: 1, maxLength: 12 }),
+      extra,
+      fc.array(asked, { minLength: 1, maxLength: 5 }),
+    )
+    .map(([facts, rule, questions]) => ({
+      policy: `${facts.join('\n')} ${rule} h(x) if f(x) and g(x, x); h(x, y) if y = x and g(x, y); f(1, 2, 3, 4); g(1, 2, 3, 4);`,
+      questions,
+    }));
+}
+
 function questions(): fc.Arbitrary<Question[]> {
   return fc.array(
     fc.oneof(
@@ -312,6 +377,7 @@ function questions(): fc.Arbitrary<Question[]> {
           .tuple(fc.constantFrom('f', 'g', 'h'), fc.array(value(1), { maxLength: 2 }))
           .map(([name, args]) => `${name}(${args.join(', ')})`),
       },
+      { weight: 2, arbitrary: ruleQuestion('f', 'g', 'h') },
       { weight: 2, arbitrary: condition },
       { weight: 1, arbitrary: fc.tuple(condition, condition).map(([left, right]) => `${left} and ${right}`) },
     ),
@@ -453,4 +519,5 @@ export const randomCase: fc.Arbitrary<Case> = fc.oneof(
       .map(policyCase),
   },
   { weight: 3, arbitrary: blocksCase() },
+  { weight: 1, arbitrary: factsCase() },
 );

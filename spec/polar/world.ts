@@ -143,6 +143,41 @@ export class LoopingLater implements AsyncIterable<number> {
 
 export class Even {}
 
+/** Made from a dictionary, of which any field may be missing. */
+export class Vehicle {
+  readonly kind: unknown;
+  readonly maker: unknown;
+  readonly model: unknown;
+  constructor({ kind, maker, model }: { kind?: unknown; maker?: unknown; model?: unknown }) {
+    this.kind = kind;
+    this.maker = maker;
+    this.model = model;
+  }
+}
+
+/** Neither less than, equal to nor greater than anything. */
+export class Incomparable {
+  valueOf(): number {
+    return Number.NaN;
+  }
+}
+
+export class Letters implements Iterable<string> {
+  static sum(numbers: number[]): number {
+    return numbers.reduce((left, right) => left + right, 0);
+  }
+  readonly #text: string;
+  constructor(text: string) {
+    this.#text = text;
+  }
+  joined(by: string): string {
+    return [...this.#text].join(by);
+  }
+  [Symbol.iterator](): Iterator<string> {
+    return this.#text[Symbol.iterator]();
+  }
+}
+
 export class Team {
   constructor(
     readonly id: number,
@@ -155,6 +190,26 @@ export class Player {
     readonly name: string,
     readonly teamId: number,
   ) {}
+}
+
+/** An iterator that is its own iterable, and keeps its state in itself. */
+function countFrom(first: number, last: number): IterableIterator<number> & { at: number } {
+  return {
+    at: first,
+    next() {
+      return this.at > last ? { done: true, value: undefined } : { done: false, value: this.at++ };
+    },
+    [Symbol.iterator]() {
+      return this;
+    },
+  };
+}
+
+function countLater(last: number): AsyncIterator<number> {
+  let at = 0;
+  return {
+    next: async () => (at < last ? { done: false, value: ++at } : { done: true, value: undefined }),
+  };
 }
 
 export function makeWorld(): World {
@@ -226,6 +281,36 @@ export function makeWorld(): World {
     lost: new Player('lost', 9),
     truth: true,
     word: 'word',
+    van: new Vehicle({ kind: 'car', maker: 'acme', model: 'van' }),
+    kart: new Vehicle({ kind: 'car', maker: 'acme', model: 'kart' }),
+    car: new Vehicle({ kind: 'car', maker: 'acme' }),
+    bike: new Vehicle({ kind: 'bike' }),
+    thing: new Vehicle({}),
+    inherited: Object.create({ kind: 'car' }),
+    incomparable: new Incomparable(),
+    letters: new Letters('abc'),
+    negative: Number.NEGATIVE_INFINITY,
+    toolbox: {
+      generator: function* (): Generator<number> {
+        yield 1;
+        yield 2;
+      },
+      generatorLater: async function* (): AsyncGenerator<number> {
+        yield 1;
+        yield 2;
+      },
+      list: () => [1, 2],
+      listLater: async () => [1, 2],
+      iterator: () => [1, 2].values(),
+      iteratorOnce: [1, 2].values(),
+      iteratorLater: { [Symbol.asyncIterator]: () => countLater(2) },
+      nextOnly: { next: () => ({ value: 1, done: false }) },
+      withThis: countFrom(1, 3),
+      map: new Map([[1, 'one']]),
+      undefined: undefined,
+      null: null,
+      object: { x: [1, 2] },
+    },
   };
   return {
     constants,
@@ -239,6 +324,9 @@ export function makeWorld(): World {
       oso.registerClass(SuperAdmin);
       oso.registerClass(Money);
       oso.registerClass(Looping);
+      oso.registerClass(Vehicle);
+      oso.registerClass(Incomparable);
+      oso.registerClass(Letters);
       oso.registerClass(Even, {
         isaCheck: (value: unknown) => typeof value === 'number' && value % 2 === 0,
       });

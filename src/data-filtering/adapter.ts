@@ -15,6 +15,8 @@ type OsoAdapter<Query, Row> = Parameters<
  * @typeParam Row what `authorizedResources` answers with, in an array
  */
 export interface EntityAdapter<Query, Row> extends OsoAdapter<Query, Row> {
+  /** Runs a query that {@link EntityAdapter.buildQuery} or `authorizedQuery` made. Any Oso takes the adapter, whatever its type arguments. */
+  readonly executeQuery: (query: unknown) => Promise<Row[]>;
   /** @internal The query for those rows of an entity for which the condition holds. */
   readonly select: (entity: Entity, condition: Condition) => Query;
 }
@@ -51,7 +53,9 @@ export function entityAdapter<Query, Row>(access: DataSourceAccess<Query, Row>):
       return new Following(value) as Query;
     },
     executeQuery: async query =>
-      query instanceof Following ? ((await follow(access, query.related)) as Row[]) : access.execute(query),
+      query instanceof Following
+        ? ((await follow(access, query.related)) as Row[])
+        : access.execute(query as Query),
   };
 }
 

@@ -30,7 +30,7 @@ export type PolicyOperator = Operator | '==';
  * string never unifies with a number, and a value that the column cannot hold is no error, but different from all that
  * it can.
  *
- * @throws {Unfilterable} where the policy would run into an error, or the database could not tell
+ * What is an error in policies is refused.
  */
 export function compareToValue(column: Column, policyOperator: PolicyOperator, value: unknown): Condition {
   const { field } = column;
@@ -42,6 +42,7 @@ export function compareToValue(column: Column, policyOperator: PolicyOperator, v
     throw new Unfilterable({
       reason: `the field \`${field.name}\` is compared to a value that is undefined`,
       remedy: 'see to it that what the policy reads of the actor is loaded',
+      construct: { kind: 'attribute', name: field.name },
     });
   }
   if (operator === '=') return isEqual(column, value);
@@ -57,6 +58,7 @@ function refuseMixed({ name, type }: Field, value: unknown): void {
   throw new Unfilterable({
     reason: `the field \`${name}\` (${type.kind}) is compared to a value of another type`,
     remedy: 'compare it to a value of its own type',
+    construct: { kind: 'attribute', name },
   });
 }
 
@@ -78,6 +80,7 @@ function compareToNull(column: Column, operator: Operator): Condition {
   throw new Unfilterable({
     reason: `the field \`${column.field.name}\` is ordered against nil`,
     remedy: 'compare it to nil with = or != only',
+    construct: { kind: 'attribute', name: column.field.name },
   });
 }
 
@@ -144,6 +147,7 @@ function ordered(column: Column, operator: Operator, value: unknown): Condition 
   throw new Unfilterable({
     reason: `the field \`${column.field.name}\` (${type.kind}) is ordered against a value that it cannot be ordered against`,
     remedy: 'compare it to a value of its own type; only numbers, dates and text have an order',
+    construct: { kind: 'attribute', name: column.field.name },
   });
 }
 
@@ -171,8 +175,12 @@ function orderedInteger(
 function orderedNumber(column: Column, operator: Operator, value: number): Condition {
   if (Number.isFinite(value)) return { kind: 'compare', column, operator, value };
   if (Number.isNaN(value)) return never;
-  const isAbove = value > 0;
-  return isAbove === operator.startsWith('<') ? whereNotNull(column) : never;
+  if (value > 0 !== operator.startsWith('<')) return never;
+  if (operator.endsWith('=')) return whereNotNull(column);
+  // Whatever is less than infinity is at most the largest number; the column may hold infinity itself.
+  return value > 0
+    ? { kind: 'compare', column, operator: '<=', value: Number.MAX_VALUE }
+    : { kind: 'compare', column, operator: '>=', value: -Number.MAX_VALUE };
 }
 
 function orderedDate(column: Column, operator: Operator, value: Date): Condition {
@@ -198,6 +206,7 @@ export function compareColumns(left: Column, operator: Operator, right: Column):
     throw new Unfilterable({
       reason: `the fields \`${left.field.name}\` and \`${right.field.name}\` are of different types`,
       remedy: 'compare fields of one type, without transformers',
+      construct: { kind: 'attribute', name: left.field.name },
     });
   }
   const compared: Condition = { kind: 'compareColumns', left, operator, right };
@@ -213,6 +222,7 @@ export function compareColumns(left: Column, operator: Operator, right: Column):
     throw new Unfilterable({
       reason: `the fields \`${left.field.name}\` and \`${right.field.name}\` are ordered, and may be null`,
       remedy: 'order fields that are never null',
+      construct: { kind: 'attribute', name: left.field.name },
     });
   }
   return compared;
@@ -231,5 +241,6 @@ function refuseUnsupported({ name, type }: Field): void {
   throw new Unfilterable({
     reason: `the field \`${name}\` is ${type.why}`,
     remedy: 'decide by another field',
+    construct: { kind: 'attribute', name },
   });
 }

@@ -1,4 +1,3 @@
-import { isDeepStrictEqual } from 'node:util';
 import type { Entity, EntityRelation, Field } from './schema.js';
 
 /** A row that a condition speaks of: the one that is filtered, or one that is related to it. */
@@ -67,101 +66,166 @@ function combine(kind: 'and' | 'or', conditions: readonly Condition[]): Conditio
   const decides = kind === 'and' ? 'never' : 'always';
   const changesNothing = kind === 'and' ? 'always' : 'never';
   const parts: Condition[] = [];
+  const bySubject = new Map<string, number>();
   for (const condition of conditions.flatMap(each => (each.kind === kind ? each.conditions : [each]))) {
     if (condition.kind === decides) return condition;
     if (condition.kind === changesNothing) continue;
-    const at = parts.findIndex(part => canMerge(kind, part, condition));
-    if (at === -1) parts.push(condition);
-    else parts[at] = merge(kind, parts[at] as Condition, condition);
+    const subjects = subjectsOf(kind, condition);
+    const subject = subjects.find(each => bySubject.has(each));
+    if (subject === undefined) {
+      for (const each of subjects) bySubject.set(each, parts.length);
+      parts.push(condition);
+      continue;
+    }
+    const at = bySubject.get(subject) as number;
+    const part = parts[at] as Condition;
+    for (const each of subjectsOf(kind, part)) if (bySubject.get(each) === at) bySubject.delete(each);
+    const merged = merge(kind, subject, part, condition);
+    for (const each of subjectsOf(kind, merged)) bySubject.set(each, at);
+    parts[at] = merged;
   }
   if (parts.length === 0) return kind === 'and' ? always : never;
   return parts.length === 1 ? (parts[0] as Condition) : { kind, conditions: parts };
 }
 
-function canMerge(kind: 'and' | 'or', left: Condition, right: Condition): boolean {
-  if (isDeepStrictEqual(shapeOf(left), shapeOf(right))) return true;
-  if (kind === 'or') {
-    if (isListOfValues(left) && isListOfValues(right)) return isSameColumn(left.column, right.column);
-    return left.kind === 'exists' && right.kind === 'exists' && isSameRelation(left, right);
+/**
+ * Conditions that have a subject in common come together: alternatives which differ in the values of one column only,
+ * what is asked of one related row, or the same condition twice.
+ */
+function subjectsOf(kind: 'and' | 'or', condition: Condition): readonly string[] {
+  if (condition.kind === 'exists' && (kind === 'or' || condition.relation.kind === 'one')) {
+    return [`exists ${keyOfStep(condition)}`];
   }
-  return (
-    left.kind === 'exists' &&
-    right.kind === 'exists' &&
-    left.relation.kind === 'one' &&
-    isSameRelation(left, right)
-  );
+  const subjects = [keyOf(condition)];
+  if (kind === 'or') for (const { subject } of listsIn(condition)) subjects.push(subject);
+  return subjects;
 }
 
-function merge(kind: 'and' | 'or', left: Condition, right: Condition): Condition {
-  if (kind === 'or' && isListOfValues(left) && isListOfValues(right)) {
-    const values = [...new Set([...valuesOf(left), ...valuesOf(right)])];
-    return values.length === 1
-      ? { kind: 'compare', column: left.column, operator: '=', value: values[0] }
-      : { kind: 'in', column: left.column, values };
-  }
+/** Brings together two conditions that have a subject in common. */
+function merge(kind: 'and' | 'or', subject: string, left: Condition, right: Condition): Condition {
   if (left.kind === 'exists' && right.kind === 'exists') {
     return { ...left, condition: combine(kind, [left.condition, right.condition]) };
   }
-  return left;
+  const one = listsIn(left).find(list => list.subject === subject);
+  const other = listsIn(right).find(list => list.subject === subject);
+  if (one === undefined || other === undefined) return left;
+  const values = [...new Set([...valuesOf(one.list), ...valuesOf(other.list)])];
+  const { column } = one.list;
+  return and([...one.others, { kind: 'in', column, values }]);
+}
+
+interface ListIn {
+  readonly list: ListOfValues;
+  /** What has to hold besides. */
+  readonly others: readonly Condition[];
+  /** The same where all but the values is. */
+  readonly subject: string;
+}
+
+/** Each part of a condition by which a column has one of some values. */
+function listsIn(condition: Condition): readonly ListIn[] {
+  const parts = condition.kind === 'and' ? condition.conditions : [condition];
+  return parts.flatMap(list => {
+    if (!isListOfValues(list)) return [];
+    const others = parts.filter(part => part !== list);
+    return [
+      { list, others, subject: `${others.map(keyOf).join(' and ')} and ${keyOfColumn(list.column)} in` },
+    ];
+  });
 }
 
 type ListOfValues = Extract<Condition, { kind: 'compare' | 'in' }>;
 
 function isListOfValues(condition: Condition): condition is ListOfValues {
-  if (condition.kind === 'compare') {
-    return condition.operator === '=' && !(condition.value instanceof Object);
-  }
-  return condition.kind === 'in';
+  if (condition.kind !== 'compare') return condition.kind === 'in';
+  return condition.operator === '=' && typeof condition.value !== 'object';
 }
 
 function valuesOf(condition: ListOfValues): readonly unknown[] {
   return condition.kind === 'in' ? condition.values : [condition.value];
 }
 
-function isSameColumn(left: Column, right: Column): boolean {
-  return left.source.number === right.source.number && left.field === right.field;
+const keys = new WeakMap<Condition, string>();
+
+/** The same for conditions that are the same. */
+function keyOf(condition: Condition): string {
+  let key = keys.get(condition);
+  if (key === undefined) {
+    key = makeKey(condition);
+    keys.set(condition, key);
+  }
+  return key;
 }
 
-function isSameRelation(left: Exists, right: Exists): boolean {
-  return (
-    left.relation === right.relation &&
-    left.from.number === right.from.number &&
-    left.to.number === right.to.number
-  );
-}
-
-/** A condition as plain data that can be compared: entities refer to each other in circles. */
-function shapeOf(condition: Condition): unknown {
+function makeKey(condition: Condition): string {
   switch (condition.kind) {
     case 'and':
     case 'or':
-      return [condition.kind, condition.conditions.map(shapeOf)];
+      return `${condition.kind}(${condition.conditions.map(keyOf).join(',')})`;
     case 'compare':
-      return [condition.kind, shapeOfColumn(condition.column), condition.operator, condition.value];
+      return `${keyOfColumn(condition.column)} ${condition.operator} ${keyOfValue(condition.value)}`;
     case 'in':
-      return [condition.kind, shapeOfColumn(condition.column), condition.values];
+      return `${keyOfColumn(condition.column)} in ${condition.values.map(keyOfValue).join(',')}`;
     case 'isNull':
     case 'isNotNull':
-      return [condition.kind, shapeOfColumn(condition.column)];
+      return `${condition.kind} ${keyOfColumn(condition.column)}`;
     case 'compareColumns':
-      return [
-        condition.kind,
-        shapeOfColumn(condition.left),
-        condition.operator,
-        shapeOfColumn(condition.right),
-      ];
+      return `${keyOfColumn(condition.left)} ${condition.operator} ${keyOfColumn(condition.right)}`;
     case 'exists':
-    case 'notExists': {
-      const { kind, relation, from, to } = condition;
-      return [kind, relation.name, from.number, to.number, shapeOf(condition.condition)];
-    }
+    case 'notExists':
+      return `${condition.kind} ${keyOfStep(condition)} ${keyOf(condition.condition)}`;
     default:
-      return [condition.kind];
+      return condition.kind;
   }
 }
 
-function shapeOfColumn({ source, field }: Column): unknown {
-  return [source.number, field.column];
+function keyOfStep({ relation, from, to }: Exists): string {
+  return `${from.number}.${relation.name} ${to.number}`;
+}
+
+function keyOfColumn({ source, field }: Column): string {
+  return `${source.number}.${JSON.stringify(field.column)}`;
+}
+
+function keyOfValue(value: unknown): string {
+  return value instanceof Date ? `date ${value.getTime()}` : `${typeof value} ${JSON.stringify(value)}`;
+}
+
+/**
+ * Whether there is a related row for which the condition holds. What does not speak of that row is asked outside, where
+ * the database can make more of it.
+ */
+export function exists(relation: EntityRelation, from: Source, to: Source, condition: Condition): Condition {
+  const { deletedAt } = relation.target;
+  const met =
+    deletedAt === undefined ? condition : and([whereNull({ source: to, field: deletedAt }), condition]);
+  if (met.kind === 'never') return never;
+  const parts = met.kind === 'and' ? met.conditions : [met];
+  const inside = parts.filter(part => speaksOf(part, to));
+  const outside = parts.filter(part => !inside.includes(part));
+  return and([{ kind: 'exists', relation, from, to, condition: and(inside) }, ...outside]);
+}
+
+function speaksOf(condition: Condition, source: Source): boolean {
+  switch (condition.kind) {
+    case 'and':
+    case 'or':
+      return condition.conditions.some(part => speaksOf(part, source));
+    case 'compare':
+    case 'in':
+    case 'isNull':
+    case 'isNotNull':
+      return condition.column.source.number === source.number;
+    case 'compareColumns':
+      return (
+        condition.left.source.number === source.number || condition.right.source.number === source.number
+      );
+    case 'exists':
+    case 'notExists':
+      return condition.from.number === source.number || speaksOf(condition.condition, source);
+    default:
+      return false;
+  }
 }
 
 const OPPOSITES: Readonly<Record<Operator, Operator>> = {
@@ -223,23 +287,4 @@ export function whereNull(column: Column): Condition {
 /** Whether the column is not null: always, where it cannot be. */
 export function whereNotNull(column: Column): Condition {
   return column.field.nullable ? { kind: 'isNotNull', column } : always;
-}
-
-/** Whether a condition speaks of a row, or of one that it is related to. */
-export function speaksOf(condition: Condition, source: Source): boolean {
-  switch (condition.kind) {
-    case 'and':
-    case 'or':
-      return condition.conditions.some(part => speaksOf(part, source));
-    case 'compareColumns':
-      return [condition.left, condition.right].some(column => column.source.number === source.number);
-    case 'exists':
-    case 'notExists':
-      return condition.from.number === source.number || speaksOf(condition.condition, source);
-    case 'always':
-    case 'never':
-      return false;
-    default:
-      return condition.column.source.number === source.number;
-  }
 }

@@ -1,16 +1,23 @@
 import { errors as coreErrors, KoaOsoError } from '../errors.js';
-import { formatPlace, placeOf } from '../polar/source.js';
-import type { Obstacle, PolicyPlace } from './unfilterable.js';
+import type { Obstacle } from './unfilterable.js';
+
+/** How many places of a policy a message names. */
+const MAX_PLACES = 3;
 
 /** The errors of data filtering, each with the message that says what to do. */
 export const errors = {
   invalidArgument: coreErrors.invalidArgument,
 
-  unfilterable({ reason, remedy }: Obstacle, at: PolicyPlace | undefined, cause?: unknown): KoaOsoError {
-    const place = at === undefined ? '' : `, in rule \`${at.rule}\` at ${formatPlace(placeOf(at.term))}`;
+  unfilterable(
+    { reason, remedy }: Pick<Obstacle, 'reason' | 'remedy'>,
+    places: readonly string[],
+    cause?: unknown,
+  ): KoaOsoError {
+    const named = places.slice(0, MAX_PLACES).join(', or ');
+    const more = places.length > MAX_PLACES ? ` (and ${places.length - MAX_PLACES} other places)` : '';
     return new KoaOsoError(
       'ERR_KOA_OSO_UNFILTERABLE_POLICY',
-      `The policy cannot be turned into a query: ${reason}${place}. Instead, ${remedy}.`,
+      `The policy cannot be turned into a query: ${reason}${named === '' ? '' : `, in ${named}${more}`}. Instead, ${remedy}.`,
       cause,
     );
   },

@@ -5,21 +5,24 @@ import {
   and,
   type Column,
   type Condition,
+  exists,
   negate,
   never,
   or,
   type Source,
-  speaksOf,
   whereNotNull,
   whereNull,
 } from './condition.js';
-import { type Entity, type EntityRelation, entityOf, type Field, type Schema } from './schema.js';
-import { Unfilterable } from './unfilterable.js';
+import type { Entity, EntityRelation, Field } from './schema.js';
+import { COMPARE, Unfilterable } from './unfilterable.js';
 
-/** What only the database knows: a field of a row, a row, or the rows that it is related to. */
+/** The class that policies call by a name. */
+export type ClassNamed = (name: string) => Class | undefined;
+
+/** What a term stands for: a field of a row, the row itself, or the rows that it is related to. */
 export type Place = FieldPlace | RowPlace | RowsPlace;
 
-export interface FieldPlace {
+interface FieldPlace {
   readonly kind: 'field';
   readonly path: Path;
   readonly field: Field;
@@ -32,7 +35,7 @@ export interface RowPlace {
   readonly relation: EntityRelation | undefined;
 }
 
-export interface RowsPlace {
+interface RowsPlace {
   readonly kind: 'rows';
   readonly path: Path;
   readonly relation: EntityRelation;
@@ -44,7 +47,18 @@ interface Path {
   readonly relations: readonly EntityRelation[];
 }
 
-/** A value that is known, as against places. */
+/** A row of a relation to many. */
+export interface Item {
+  /** The same for the same relation of the same row. */
+  readonly list: string;
+  readonly row: RowPlace;
+  /** That there is such a row, for which a condition holds. */
+  exists(condition: () => Condition): Condition;
+  /** That what the relation belongs to is not there. */
+  missing(): Condition;
+}
+
+/** Values that are known, as against places in rows that are not yet. */
 export interface Known {
   readonly kind: 'value';
   readonly value: unknown;
@@ -60,87 +74,118 @@ const FLIPPED: Readonly<Record<PolicyOperator, PolicyOperator>> = {
   '>=': '<=',
 };
 
-/** The places of a query: it makes conditions of what a policy asks of them. */
+/** What policies say of places in rows, as conditions on the rows of one entity. */
 export class Places {
-  readonly #schema: Schema;
+  readonly #classNamed: ClassNamed;
+  readonly #root: Source;
   readonly #sources = new Map<string, Source>();
-  /** The row that is filtered. */
-  readonly resource: RowPlace;
 
-  constructor(schema: Schema, entity: Entity) {
-    this.#schema = schema;
-    const from = { entity, number: 0 };
-    this.resource = { kind: 'row', path: { from, relations: [] }, relation: undefined };
+  constructor(entity: Entity, classNamed: ClassNamed) {
+    this.#classNamed = classNamed;
+    this.#root = { entity, number: 0 };
   }
 
-  /** Where an attribute of a row leads, if the row is there. */
-  lookup(owner: Place, name: string): Place {
-    if (owner.kind !== 'row') throw unknownAttribute(name, 'what is no row');
-    const path = pathTo(owner);
+  /** The row that is asked about. */
+  get root(): RowPlace {
+    return { kind: 'row', path: { from: this.#root, relations: [] }, relation: undefined };
+  }
+
+  /** An attribute of what a place stands for. */
+  attribute(owner: Place | Known, name: string): Place {
+    if (owner.kind !== 'row') throw attributeOfNoRow(name);
+    const relations =
+      owner.relation === undefined ? owner.path.relations : [...owner.path.relations, owner.relation];
+    const path = { from: owner.path.from, relations };
     const entity = endOf(path);
     const relation = entity.relations.get(name);
-    if (relation !== undefined)
-      return { kind: relation.kind === 'one' ? 'row' : 'rows', path, relation } as Place;
+    if (relation !== undefined) return { kind: relation.kind === 'one' ? 'row' : 'rows', path, relation };
     const field = entity.fields.get(name);
     if (field === undefined) throw unknownAttribute(name, entity.name);
     return { kind: 'field', path, field };
   }
 
-  /** Whether a row is there: it is not where a reference is null, or leads to nothing. */
-  exists(row: RowPlace): Condition {
-    return this.#through(pathTo(row), () => always);
-  }
-
-  /**
-   * One of the rows, whichever it is.
-   *
-   * @param number tells it from other rows of the same list
-   */
-  someOf(list: RowsPlace, number: number): { row: RowPlace; where: (condition: Condition) => Condition } {
-    const { path, relation } = list;
-    const from = this.#endOf(path);
-    const to = this.#source(`${from.number}.${relation.name}.${number}`, relation.target);
-    return {
-      row: { kind: 'row', path: { from: to, relations: [] }, relation: undefined },
-      // What does not depend on the row may be decided outside.
-      where: condition => {
-        const parts = condition.kind === 'and' ? condition.conditions : [condition];
-        const inside = parts.filter(part => speaksOf(part, to));
-        const outside = parts.filter(part => !speaksOf(part, to));
-        return and([this.#through(path, () => exists(relation, from, to, and(inside))), ...outside]);
-      },
-    };
-  }
-
-  /** Tells lists of the same rows from others. */
-  nameOf({ path, relation }: RowsPlace): string {
-    return `${this.#endOf(path).number}.${relation.name}`;
-  }
-
-  /** Whether what is in a place is of a class. Refused where some rows may be, and some not. */
-  isA(place: Place, tag: string): Condition {
+  /** Whether what a place stands for is of a class. */
+  isA(place: Place | Known, tag: string): Condition {
     if (place.kind === 'rows') return tag === 'List' ? always : never;
-    if (place.kind === 'field') throw unsupportedClass(tag);
-    return this.#isA(place.relation?.target ?? endOf(place.path), tag) ? this.exists(place) : never;
+    if (place.kind !== 'row') throw unsupportedClass(tag);
+    const entity = place.relation?.target ?? endOf(place.path);
+    const isOne = this.#isA(entity, tag);
+    if (!isOne) return never;
+    return place.relation === undefined
+      ? this.#through(place.path, () => always)
+      : this.#through(place.path, from => this.#related(from, place.relation as EntityRelation));
   }
 
   /** Whether every row of an entity is of the class; refused where some may be, and some not. */
   #isA(entity: Entity, tag: string): boolean {
-    const other = entityOf(this.#schema, tag)?.class;
     if (tag === entity.name) return true;
+    const other = this.#classNamed(tag);
     if (other === undefined) throw unsupportedClass(tag);
     if (other === entity.class || inherits(entity.class, other)) return true;
     if (inherits(other, entity.class)) throw unsupportedClass(tag);
     return false;
   }
 
-  /** Whether a place compares to a value, or to another place, as policies compare them. */
-  compare(left: Place | Known, policyOperator: PolicyOperator, right: Place | Known): Condition {
-    if (left.kind === 'value') {
-      if (right.kind === 'value') throw new Error('Both values are known');
-      return this.compare(right, FLIPPED[policyOperator], left);
-    }
+  /** A field is true; it fails where it is neither true nor false. */
+  isTrue(place: Place): { holds: Condition; fails: Condition } {
+    if (place.kind !== 'field' || place.field.type.kind !== 'boolean') throw noCondition(place);
+    const { path, field } = place;
+    return {
+      holds: this.compare(place, '=', { kind: 'value', value: true }),
+      fails: or([this.#missingPath(path), this.#through(path, source => whereNull({ source, field }))]),
+    };
+  }
+
+  /** The rows of a relation to many. */
+  rows(place: Place): RowsPlace {
+    if (place.kind === 'rows') return place;
+    throw new Unfilterable({
+      reason: 'it looks with `in` into what is no relation to many',
+      remedy: 'ask for a row of a relation to many, or for a value of a list that is known',
+      construct: { kind: 'operator', operator: 'in' },
+    });
+  }
+
+  /**
+   * Compares what places stand for, or values.
+   *
+   * @param inNot inside of a `not` an attribute of nil is undefined, which differs from all but itself; elsewhere it is
+   *   an error, and nothing holds of it
+   */
+  compare(
+    left: Place | Known,
+    policyOperator: PolicyOperator,
+    right: Place | Known,
+    inNot = false,
+  ): Condition {
+    const compared = this.#compare(left, policyOperator, right);
+    if (!inNot) return compared;
+    const [a, b] = [this.#undefined(left), this.#undefined(right)];
+    if (isEquality(policyOperator)) return or([compared, and([a, b])]);
+    if (policyOperator !== '!=') return compared;
+    return or([compared, and([a, negate(b)]), and([negate(a), b])]);
+  }
+
+  /** Whether a value is undefined, as is the attribute of a row that is not there. */
+  #undefined(place: Place | Known): Condition {
+    if (place.kind === 'value') return place.value === undefined ? always : never;
+    return this.#missingPath(place.path);
+  }
+
+  #missingPath({ from, relations }: Path): Condition {
+    const last = relations.at(-1);
+    if (last === undefined) return never;
+    return negate(
+      this.#through({ from, relations: relations.slice(0, -1) }, source => this.#related(source, last)),
+    );
+  }
+
+  #compare(left: Place | Known, policyOperator: PolicyOperator, right: Place | Known): Condition {
     const operator = policyOperator === '==' ? '=' : policyOperator;
+    if (left.kind === 'value') {
+      if (right.kind === 'value') throw new TypeError('Both values are known');
+      return this.#compare(right, FLIPPED[policyOperator], left);
+    }
     if (left.kind === 'rows' || right.kind === 'rows') throw unsupportedOperator(operator);
     if (left.kind === 'field') {
       if (right.kind === 'value') return this.#compareField(left, policyOperator, right.value);
@@ -167,7 +212,7 @@ export class Places {
     }
     return this.#through({ ...path, relations: path.relations.slice(0, -1) }, source =>
       and([
-        whereNotNull({ source, field: reference }),
+        this.#related(source, last as EntityRelation),
         // A reference has the type of what it refers to.
         compareToValue(
           { source, field: { ...reference, type: field.type, nullable: false } },
@@ -192,6 +237,7 @@ export class Places {
       throw new Unfilterable({
         reason: `a row is compared to a ${entity.name} that has no key`,
         remedy: 'see to it that what the policy reads of the actor is saved, and loaded with its key',
+        construct: { kind: 'class', name: entity.name },
       });
     }
     const relations = relation === undefined ? path.relations : [...path.relations, relation];
@@ -264,11 +310,28 @@ export class Places {
     return this.#step(from, first, to => this.#through({ from: to, relations: rest }, condition));
   }
 
-  #endOf({ from, relations }: Path): Source {
-    return relations.reduce(
-      (source, relation) => this.#source(`${source.number}.${relation.name}`, relation.target),
-      from,
+  /** One of the rows of a relation. Every `in` speaks of a row of its own, even of the same list. */
+  #item(from: Source, relation: EntityRelation, before: number): Source {
+    return this.#source(`${from.number}.${relation.name}.${before}`, relation.target);
+  }
+
+  /**
+   * Any of the rows of a relation.
+   *
+   * @param before how many other rows of the same relation are spoken of
+   */
+  item({ path, relation }: RowsPlace, before: number): Item {
+    const from = path.relations.reduce(
+      (source, step) => this.#source(`${source.number}.${step.name}`, step.target),
+      path.from,
     );
+    const to = this.#item(from, relation, before);
+    return {
+      list: `${from.number}.${relation.name}`,
+      row: { kind: 'row', path: { from: to, relations: [] }, relation: undefined },
+      exists: condition => this.#through(path, () => exists(relation, from, to, condition())),
+      missing: () => this.#missingPath(path),
+    };
   }
 
   #step(from: Source, relation: EntityRelation, condition: (to: Source) => Condition): Condition {
@@ -286,11 +349,8 @@ export class Places {
   }
 }
 
-function exists(relation: EntityRelation, from: Source, to: Source, condition: Condition): Condition {
-  const { deletedAt } = relation.target;
-  const met =
-    deletedAt === undefined ? condition : and([whereNull({ source: to, field: deletedAt }), condition]);
-  return met.kind === 'never' ? never : { kind: 'exists', relation, from, to, condition: met };
+function isEquality(operator: PolicyOperator): boolean {
+  return operator === '=' || operator === '==';
 }
 
 function inherits(descendant: Class, ancestor: Class): boolean {
@@ -301,23 +361,44 @@ function endOf({ from, relations }: Path): Entity {
   return relations.at(-1)?.target ?? from.entity;
 }
 
-/** The row at the end of a path, as the path to what it is related to. */
-function pathTo({ path, relation }: RowPlace): Path {
-  return relation === undefined ? path : { ...path, relations: [...path.relations, relation] };
+function noCondition(place: Place): Unfilterable {
+  const name = place.kind === 'field' ? place.field.name : place.relation?.name;
+  return new Unfilterable({
+    reason: 'it takes for a condition what is neither true nor false',
+    remedy: 'compare it to a value',
+    construct: name === undefined ? undefined : { kind: 'attribute', name },
+  });
+}
+
+function unsupportedOperator(operator: PolicyOperator): Unfilterable {
+  return new Unfilterable({
+    reason: `it compares rows with \`${operator}\``,
+    remedy: COMPARE,
+    construct: { kind: 'operator', operator },
+  });
 }
 
 function unsupportedClass(name: string): Unfilterable {
   return new Unfilterable({
     reason: `it asks of a row whether it is of the class \`${name}\`, which its table does not tell`,
     remedy: 'compare a field that tells',
+    construct: { kind: 'class', name },
+  });
+}
+
+function attributeOfNoRow(name: string): Unfilterable {
+  return new Unfilterable({
+    reason: `it asks for \`${name}\` of what is no row`,
+    remedy: 'say of a relation to many which row is meant: item in resource.items',
+    construct: { kind: 'attribute', name },
   });
 }
 
 function unknownAttribute(name: string, of: string): Unfilterable {
   return new Unfilterable({
     reason: `\`${name}\` is no field and no relation of ${of} that the database knows`,
-    remedy:
-      'use what is in the database, or say of the relation to many which row is meant: item in resource.items',
+    remedy: 'use what is in the database',
+    construct: { kind: 'attribute', name },
   });
 }
 
@@ -325,12 +406,6 @@ function throwMixed(field: Field): never {
   throw new Unfilterable({
     reason: `the field \`${field.name}\` is compared to a row`,
     remedy: 'compare it to a field of that row',
-  });
-}
-
-export function unsupportedOperator(operator: string): Unfilterable {
-  return new Unfilterable({
-    reason: `it applies \`${operator}\` to what only the database knows`,
-    remedy: 'compare fields of the resource, or of what it is related to, to values or to each other',
+    construct: { kind: 'attribute', name: field.name },
   });
 }

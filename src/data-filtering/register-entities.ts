@@ -1,21 +1,20 @@
-import { type Oso, type Relation, Variable } from 'oso';
+import type { Oso } from 'oso';
 import type { Class } from 'oso/dist/src/types.js';
-import { PolicyHost } from '../polar/host.js';
-import type { Policy } from '../polar/policy.js';
+import { CompiledOso } from '../polar/compiled-oso.js';
+import { NotCovered } from '../polar/errors.js';
+import { formatPlace } from '../polar/source.js';
+import type { PolicyEngine } from '../policy-engine.js';
 import type { EntityAdapter } from './adapter.js';
-import { type EqualityFn, equalityOf } from './equality.js';
 import { errors } from './errors.js';
-import { allowCondition, type PolicyWorld } from './policy-evaluation.js';
+import { PlainOso } from './plain-oso.js';
 import { PolicyText } from './policy-text.js';
 import { FollowedRelation } from './related.js';
 import { type Entity, entityOf, type FieldType, type Schema } from './schema.js';
-import { Unfilterable } from './unfilterable.js';
+import { COMPARE, type Obstacle, Unfilterable } from './unfilterable.js';
+import { UnknownRows } from './unknown-rows.js';
 
 /** What is needed of an Oso to filter lists. The class `Oso` of the package `oso` has it, whatever its type arguments are. */
-export interface FilteringEngine extends Pick<Oso, 'getFfi' | 'query' | 'registerClass'> {
-  authorizedQuery(actor: never, action: never, resourceClass: never): Promise<unknown>;
-  getHost(): Pick<ReturnType<Oso['getHost']>, 'getType' | 'types'> & { adapter: unknown };
-}
+export type FilteringEngine = PolicyEngine & Pick<Oso, 'query' | 'registerConstant'>;
 
 const registered = new WeakSet<FilteringEngine>();
 
@@ -48,8 +47,9 @@ export function registerSchema(oso: FilteringEngine, schema: Schema): void {
     }
   }
   const text = new PolicyText(oso);
+  const evaluator = oso instanceof CompiledOso ? oso : new PlainOso(oso, text);
   oso.authorizedQuery = (actor, action, resourceClass) =>
-    authorizedQuery(oso, schema, text, actor, action, resourceClass);
+    authorizedQuery(oso, evaluator, schema, text, actor, action, resourceClass as Class | string);
 }
 
 function fieldsOf(entity: Entity): Map<string, Class | FollowedRelation> {
@@ -71,8 +71,12 @@ const CLASSES = {
   unsupported: Object,
 } as unknown as Record<FieldType['kind'], Class>;
 
+/** Whatever evaluates policies with values that are not known. */
+type Evaluator = Pick<CompiledOso, 'constraintsOf'>;
+
 async function authorizedQuery(
   oso: FilteringEngine,
+  evaluator: Evaluator,
   schema: Schema,
   text: PolicyText,
   actor: unknown,
@@ -85,85 +89,38 @@ async function authorizedQuery(
   }
   const adapter = oso.getHost().adapter as Partial<EntityAdapter<unknown, unknown>>;
   if (typeof adapter.select !== 'function') throw errors.noAdapter();
-  const policy = text.policy;
-  if (policy === undefined) throw errors.policyTextUnknown();
-  const cut = text.findCut();
-  if (cut !== undefined) {
-    throw errors.unfilterable(
-      { reason: '`cut` decides by the order of rules', remedy: 'say `not` in the rules that are cut off' },
-      cut,
+  if (!text.isKnown) throw errors.policyTextUnknown();
+  const { cut } = text;
+  if (cut !== undefined) throw errors.unfilterable(CUT, [cut]);
+  const rows = new UnknownRows(entity, name => oso.getHost().getType(name)?.cls as Class | undefined);
+  try {
+    const results = await evaluator.constraintsOf(rows, 'allow', actor, action, rows.row);
+    return adapter.select(entity, rows.conditionOf(results));
+  } catch (error) {
+    throw explained(error, text);
+  }
+}
+
+/** What the compiled form calls a value that is not known is one of the database's rows. */
+const UNKNOWN = 'of its rows';
+
+const CUT: Obstacle = {
+  reason: '`cut` decides by the order of rules',
+  remedy: 'say with `not` in the other rules what they leave to the one that cuts',
+};
+
+function explained(error: unknown, text: PolicyText): unknown {
+  if (error instanceof Unfilterable) {
+    const { construct } = error.obstacle;
+    return errors.unfilterable(error.obstacle, construct === undefined ? [] : text.find(construct));
+  }
+  if (error instanceof NotCovered) {
+    const { construct, place } = error;
+    const reason = `no database can be asked for ${construct.replace('which is not known', UNKNOWN).replace('that is not known', UNKNOWN)}`;
+    return errors.unfilterable(
+      { reason, remedy: COMPARE },
+      place === undefined ? [] : [`rule \`${place.rule}\` at ${formatPlace(place)}`],
     );
   }
-  const world = new OsoWorld(oso, schema, policy, text.constants);
-  try {
-    return adapter.select(entity, await allowCondition(world, schema, entity, actor, action));
-  } catch (error) {
-    if (!(error instanceof Unfilterable)) throw error;
-    throw errors.unfilterable(error.obstacle, error.at, error);
-  }
-}
-
-/** What an Oso knows, for the evaluation of its policy. */
-class OsoWorld implements PolicyWorld {
-  readonly rules: Policy['rules'];
-  readonly unions: Policy['unions'];
-  readonly equals: EqualityFn;
-  readonly #oso: FilteringEngine;
-  readonly #host: PolicyHost;
-  /** What was loaded for the query: a policy may ask for it often. */
-  readonly #related = new Map<object, Map<Relation, Promise<unknown>>>();
-  readonly #constants: Map<string, Promise<{ readonly value: unknown } | undefined>>;
-
-  constructor(
-    oso: FilteringEngine,
-    schema: Schema,
-    policy: Policy,
-    constants: Map<string, Promise<{ readonly value: unknown } | undefined>>,
-  ) {
-    this.rules = policy.rules;
-    this.unions = policy.unions;
-    this.equals = equalityOf(() => schema);
-    this.#oso = oso;
-    this.#host = new PolicyHost(oso as unknown as Oso, this.equals);
-    this.#constants = constants;
-  }
-
-  async isInstance(value: unknown, tag: string): Promise<boolean> {
-    const type = this.#host.requireClass(tag);
-    const made = (value as { constructor?: unknown } | null | undefined)?.constructor;
-    if (typeof value === 'object' && this.#oso.getHost().getType(made as Class) !== undefined) {
-      return value instanceof type.cls;
-    }
-    return Boolean(await type.isaCheck(value));
-  }
-
-  /** Oso's engine keeps constants to itself; but it tells what a name stands for. */
-  constant(name: string): Promise<{ readonly value: unknown } | undefined> {
-    let known = this.#constants.get(name);
-    if (known === undefined) {
-      known = constantOf(this.#oso, name);
-      this.#constants.set(name, known);
-    }
-    return known;
-  }
-
-  relationOf(value: object, name: string): Relation | undefined {
-    return value.constructor === undefined ? undefined : this.#host.relation(value, name);
-  }
-
-  related(row: object, relation: Relation): Promise<unknown> {
-    const ofRow = this.#related.get(row) ?? new Map<Relation, Promise<unknown>>();
-    this.#related.set(row, ofRow);
-    const known = ofRow.get(relation) ?? this.#host.related(row, relation);
-    ofRow.set(relation, known);
-    return known;
-  }
-}
-
-async function constantOf(oso: FilteringEngine, name: string): Promise<{ value: unknown } | undefined> {
-  for await (const result of oso.query(`constant = ${name}`)) {
-    const value = result.get('constant');
-    return value instanceof Variable ? undefined : { value };
-  }
-  return undefined;
+  return error;
 }

@@ -1,4 +1,5 @@
 import { Relation } from 'oso';
+import type { LoadedRelation } from '../polar/host.js';
 import type { Entity, EntityRelation } from './schema.js';
 
 /**
@@ -26,7 +27,10 @@ export class Related {
  * A relation that Oso follows. Oso would read a foreign key from a property of the owner, which need not have one, and
  * ask the database each time, even for what is loaded. A getter by a symbol gives it the whole owner instead.
  */
-export class FollowedRelation extends Relation {
+export class FollowedRelation extends Relation implements LoadedRelation {
+  readonly #entity: Entity;
+  readonly #relation: EntityRelation;
+
   constructor(entity: Entity, relation: EntityRelation) {
     const getter = Symbol(`koa-oso: ${relation.name} of ${entity.name}`);
     Object.defineProperty(entity.class.prototype, getter, {
@@ -35,5 +39,24 @@ export class FollowedRelation extends Relation {
       },
     });
     super(relation.kind, relation.target.name, getter as unknown as string, relation.name);
+    this.#entity = entity;
+    this.#relation = relation;
+  }
+
+  /** What is loaded of it, for CompiledOso, which need not go by the adapter then. */
+  loadedFrom(owner: object): unknown {
+    return new Related(owner, this.#entity, this.#relation).loaded;
+  }
+
+  /** What Oso's engine is told of it. It reads only the kind and the class. */
+  override serialize(): ReturnType<Relation['serialize']> {
+    return {
+      Relation: {
+        kind: this.kind,
+        other_class_tag: this.otherType,
+        my_field: this.otherField,
+        other_field: this.otherField,
+      },
+    };
   }
 }

@@ -3,7 +3,7 @@ import type { EntityRelation } from './schema.js';
 
 /**
  * What one query builder needs to know to express a {@link Condition}: how it says each of its parts. An adapter for
- * another one is these nine functions, a schema, and a query that they are put into.
+ * another one is these ten functions, a schema, and a query that they are put into.
  *
  * @typeParam Sql what the query builder takes as a part of a WHERE clause
  */
@@ -35,9 +35,12 @@ export function translate<Sql>(condition: Condition, translation: Translation<Sq
       return translation.constant(true);
     case 'never':
       return translation.constant(false);
-    case 'and':
+    case 'and': {
+      const parts = needed(condition.conditions).map(part => translate(part, translation));
+      return parts.length === 1 ? (parts[0] as Sql) : translation.and(parts);
+    }
     case 'or':
-      return translation[condition.kind](condition.conditions.map(part => translate(part, translation)));
+      return translation.or(condition.conditions.map(part => translate(part, translation)));
     case 'compare': {
       const { column, operator, value } = condition;
       return translation.compare(column, operator, stored(column, value));
@@ -63,6 +66,19 @@ export function translate<Sql>(condition: Condition, translation: Translation<Sq
       return condition.kind === 'exists' ? exists : translation.not(exists);
     }
   }
+}
+
+/** What is compared besides need not be asked whether it is null: comparisons hold only where it is not. */
+function needed(conditions: readonly Condition[]): readonly Condition[] {
+  return conditions.filter(
+    part => part.kind !== 'isNotNull' || !conditions.some(other => compares(other, part.column)),
+  );
+}
+
+function compares(condition: Condition, column: Column): boolean {
+  if (condition.kind !== 'compare' && condition.kind !== 'in') return false;
+  const { source, field } = condition.column;
+  return source.number === column.source.number && field.column === column.field.column;
 }
 
 function stored({ field }: Column, value: unknown): unknown {

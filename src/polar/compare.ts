@@ -14,6 +14,7 @@ import {
   sameGround,
   type Value,
 } from './terms.js';
+import { Unknown, type Unknowns } from './unknown.js';
 
 /** Compares two known values and goes on with `next` where the comparison holds. */
 export function compare(
@@ -42,6 +43,12 @@ export function compare(
   return compareNumbers(operator, a, b) ? next : machine.fail();
 }
 
+/** Whether two values are both texts, both numbers or both booleans. */
+export function areOfOneKind(left: Value, right: Value): boolean {
+  if (typeof left === 'string' || typeof left === 'boolean') return typeof left === typeof right;
+  return numberOf(left) !== undefined && numberOf(right) !== undefined;
+}
+
 /**
  * Whether two ground values are equal as they are, where `1 == "1"` asked directly is an error. That is how a condition is
  * judged which has waited for its values; undefined for other comparisons and values.
@@ -52,10 +59,21 @@ export function compareGround(operator: Comparison, left: Value, right: Value): 
   return sameGround(left, right) === (operator === '==');
 }
 
-/** Compares as JavaScript compares: by the equality function, or by JavaScript's own operators. */
+/** Whether a condition that has waited for these values cannot hold, whatever else there is to be asked. */
+export function isRuledOut(operator: Comparison, left: Value, right: Value): boolean {
+  if (operator === '==' || operator === '!=') return compareGround(operator, left, right) === false;
+  if (typeof left === 'string' && typeof right === 'string') {
+    return !inOrder(operator, compareStrings(left, right));
+  }
+  const a = comparable(left);
+  const b = comparable(right);
+  return a !== undefined && b !== undefined && !compareNumbers(operator, a, b);
+}
+
+/** Compares (or unifies: `=`) as JavaScript compares: by the equality function, or by JavaScript's own operators. */
 export function compareInHost(
   machine: Machine,
-  operator: Comparison,
+  operator: Comparison | '=',
   left: Value,
   right: Value,
   next: Code,
@@ -67,14 +85,30 @@ export function compareInHost(
       Promise.resolve(a).then(async known => [known, await b] as const),
       pair => {
         const [knownLeft, knownRight] = pair as readonly [unknown, unknown];
-        return answer(machine, hostAnswer(machine, operator, knownLeft, knownRight), next);
+        return compareValues(machine, operator, knownLeft, knownRight, next);
       },
     );
   }
-  return answer(machine, hostAnswer(machine, operator, a, b), next);
+  return compareValues(machine, operator, a, b, next);
+}
+
+function compareValues(
+  machine: Machine,
+  operator: Comparison | '=',
+  left: unknown,
+  right: unknown,
+  next: Code,
+): Code {
+  if (left instanceof Unknown || right instanceof Unknown) {
+    const inNot = machine.negations.length > 0;
+    machine.constrain((machine.unknowns as Unknowns).compare(operator, left, right, inNot));
+    return next;
+  }
+  return answer(machine, hostAnswer(machine, operator, left, right), next);
 }
 
 function operand(machine: Machine, value: Value): unknown {
+  if (value instanceof Unknown) return value;
   if (value instanceof Instance) return value.value;
   if ((value instanceof List || value instanceof Dictionary) && !value.pure) {
     // Oso would show the host its variables and constants as variables, whatever their values.
@@ -84,12 +118,13 @@ function operand(machine: Machine, value: Value): unknown {
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: JavaScript compares anything with anything, and the policy asked for it.
-function hostAnswer({ host }: Machine, operator: Comparison, left: any, right: any): unknown {
+function hostAnswer({ host }: Machine, operator: Comparison | '=', left: any, right: any): unknown {
   switch (operator) {
+    case '=':
     case '==':
       return host.equals(left, right);
     case '!=':
-      return !host.equals(left, right);
+      return host.differs(left, right);
     case '<':
       return left < right;
     case '<=':

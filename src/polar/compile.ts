@@ -15,6 +15,7 @@ import type { Located } from './source.js';
 import type { Arithmetic, CallTerm, Comparison, Operation, Term } from './syntax.js';
 import { deref, Logical, type Value } from './terms.js';
 import { unify } from './unify.js';
+import { Unknown, type Unknowns } from './unknown.js';
 import { wait } from './waiting.js';
 
 /** What conditions need to know of the policy around them. */
@@ -144,10 +145,14 @@ export class Compiler {
 
   #cut(operation: Operation, next: Code, levels: readonly number[]): Code {
     // A cut reaches as far back as the start of what its `and` or `or` stands in.
-    const level = levels.at(-2);
-    if (level === undefined) return this.#notCovered('cut on its own', operation);
+    const [level, inner] = levels.slice(-2);
+    if (level === undefined || inner === undefined) return this.#notCovered('cut on its own', operation);
     return machine => {
-      machine.cut(machine.frame[level] as number);
+      const { frame } = machine;
+      const height = frame[level] as number;
+      machine.cut(height);
+      // What the cut stands in now has fewer choices before it than at its start.
+      frame[inner] = height;
       return next;
     };
   }
@@ -239,6 +244,9 @@ export class Compiler {
       if (a instanceof Logical || b instanceof Logical) {
         throw new NotCovered(`"${operator}" on a variable without a value`, place());
       }
+      if (a instanceof Unknown || b instanceof Unknown) {
+        throw new NotCovered(`"${operator}" on a value that is not known`, place());
+      }
       return unify(machine, calculate(operator, a, b, place), buildResult(machine.frame), next);
     };
   }
@@ -288,7 +296,7 @@ export class Compiler {
       return this.#notCovered('new() with unusual arguments', operation);
     }
     const args = call.args.map(arg => this.#scope.build(arg));
-    return make(call.name, args, call.named, this.#scope.build(result), next);
+    return make(call.name, args, call.named, this.#scope.build(result), this.#placer(operation), next);
   }
 
   #call(call: CallTerm, next: Code): Code {
@@ -318,6 +326,10 @@ export class Compiler {
       if (value === true) return next;
       if (value === false) return machine.fail();
       if (value instanceof Logical) return unify(machine, value, true, next);
+      if (value instanceof Unknown) {
+        machine.constrain((machine.unknowns as Unknowns).isTrue(value));
+        return next;
+      }
       return this.#notACondition(term);
     };
   }

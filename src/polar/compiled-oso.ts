@@ -13,6 +13,7 @@ import type { Observer } from './observe.js';
 import { CompiledPolicy, checkClasses, type Policy, readPolicy, type UnreadPolicy } from './policy.js';
 import { type Bindings, type CompiledQuery, compileQuery, Query } from './query.js';
 import { PolicySource, placeOf } from './source.js';
+import type { Constraint, Unknowns } from './unknown.js';
 
 type OsoOptions = NonNullable<ConstructorParameters<typeof Oso>[0]>;
 type RegisterClassArguments = Parameters<Oso['registerClass']>;
@@ -51,7 +52,8 @@ export interface CompiledOsoOptions extends OsoOptions {
   observer?: Observer;
 }
 
-const DEFAULT_BUDGET: Budget = { steps: 1_000_000, milliseconds: 5_000 };
+/** How far a query may go by default. */
+export const DEFAULT_BUDGET: Budget = { steps: 1_000_000, milliseconds: 5_000 };
 
 /** Texts of queries that are kept compiled. */
 const MAX_QUERY_TEXTS = 200;
@@ -146,6 +148,12 @@ export class CompiledOso<
     this.#setPolicy([]);
   }
 
+  /** As in Oso: there are no answers after that, only errors. */
+  override free(): void {
+    super.free();
+    this.#leaveToOso('it was freed');
+  }
+
   /**
    * As in Oso; and throws an error with code `ERR_KOA_OSO_UNREGISTERED_CLASS` where a rule names a class that is not
    * registered, as the first query to reach it would fail. Nothing is loaded then.
@@ -186,7 +194,10 @@ export class CompiledOso<
    */
   override async queryRuleOnce(name: string, ...args: unknown[]): Promise<boolean> {
     try {
-      const query = Query.forRule(this.#ready(), this.#host, this.#budget, name, args);
+      const policy = this.#ready();
+      const fact = policy.predicate(name)?.fact(args);
+      if (fact !== undefined) return fact;
+      const query = Query.forRule(policy, this.#host, this.#budget, name, args);
       const outcome = query.begin();
       if (outcome === 'result') return true;
       if (outcome === 'exhausted') return false;
@@ -198,6 +209,19 @@ export class CompiledOso<
       await results.return();
       return !done;
     }
+  }
+
+  /**
+   * @internal What has to hold of the values in `args` that are not known, for each result of a rule. Throws NotCovered
+   * where the compiled form cannot tell.
+   */
+  async constraintsOf(
+    unknowns: Unknowns,
+    name: string,
+    ...args: unknown[]
+  ): Promise<readonly (readonly Constraint[])[]> {
+    const host = this.#host;
+    return Query.forRule(this.#ready(), host, this.#budget, name, args, undefined, unknowns).allConstraints();
   }
 
   /** As in Oso. Partial evaluation (`acceptExpression`) is Oso's engine's. */

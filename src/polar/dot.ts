@@ -4,6 +4,7 @@ import type { Code, Frame, Machine, PlaceOf } from './machine.js';
 import type { Build } from './scope.js';
 import { Dictionary, deref, Float, Instance, List, Logical, type Value } from './terms.js';
 import { unify } from './unify.js';
+import { Unknown, type Unknowns } from './unknown.js';
 
 /** What stands after the dot: an attribute, or the value of `object.(variable)`. */
 type Field = Attribute | Value;
@@ -21,6 +22,12 @@ export function lookUp(
   return machine => {
     const object = deref(buildObject(machine.frame));
     const attribute = attributeOf(field(machine.frame));
+    if (object instanceof Unknown) {
+      if (attribute === undefined || attribute.args !== undefined) {
+        throw new NotCovered('a method of a value that is not known', placeOf());
+      }
+      return found(machine, (machine.unknowns as Unknowns).attribute(object, attribute.name));
+    }
     if (object instanceof Instance && attribute !== undefined) {
       return lookup(machine, object.value, attribute, placeOf, found);
     }

@@ -52,7 +52,8 @@ export class PolicyError extends Error {
     // Own but hidden, so that loggers and serializers print neither the class's name nor what the host threw.
     Object.defineProperty(this, 'name', { value: name, enumerable: false, configurable: true });
     if (cause !== undefined) {
-      Object.defineProperty(this, 'cause', { value: cause, enumerable: false, configurable: true });
+      // Node prints a cause even where it is hidden, but calls no getter for it; and Oso's messages hold values.
+      Object.defineProperty(this, 'cause', { get: () => cause, configurable: true });
     }
   }
 }
@@ -126,5 +127,15 @@ export class NotCovered {
   constructor(construct: string, place: PolicyPlace | undefined) {
     this.construct = construct;
     this.place = place;
+  }
+
+  /** Does some work, and says where in the policy that was, should it turn out not to be covered. */
+  static at<Result>(placeOf: (() => PolicyPlace) | undefined, work: () => Result): Result {
+    try {
+      return work();
+    } catch (error) {
+      if (!(error instanceof NotCovered) || error.place !== undefined) throw error;
+      throw new NotCovered(error.construct, placeOf?.());
+    }
   }
 }

@@ -11,6 +11,7 @@ import {
   type Pattern,
   type Value,
 } from './terms.js';
+import { Unknown } from './unknown.js';
 
 /** A value as `print` shows it, in Polar's notation. */
 export function formatValue(host: PolicyHost, value: Value): string {
@@ -22,6 +23,7 @@ function format(host: PolicyHost, value: Value, path: readonly Logical[]): strin
     if (value.binding === undefined || path.includes(value)) return value.name ?? '_';
     return format(host, value.binding, [...path, value]);
   }
+  if (value instanceof Unknown) return '_';
   if (typeof value === 'string') return `"${value}"`;
   if (typeof value === 'number') return formatNumber(value);
   if (typeof value === 'boolean') return String(value);

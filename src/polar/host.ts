@@ -6,6 +6,7 @@ import { Predicate } from 'oso/dist/src/Predicate.js';
 import { NotCovered } from './errors.js';
 import { sortFields } from './syntax.js';
 import { Dictionary, Float, flatten, Instance, List, Logical, UNMADE, type Value } from './terms.js';
+import { Unknown } from './unknown.js';
 
 /** A constructor, as `registerClass` takes it. */
 // biome-ignore lint/suspicious/noExplicitAny: this is how oso types a class with any constructor.
@@ -18,6 +19,12 @@ export interface RegisteredClass {
   readonly id: number;
   readonly fields: ReadonlyMap<string, unknown>;
   readonly isaCheck: (instance: unknown) => unknown;
+}
+
+/** A relation that knows what is loaded of it. */
+export interface LoadedRelation extends Relation {
+  /** What the owner holds of it; undefined where it is not loaded. */
+  loadedFrom(owner: object): unknown;
 }
 
 export type EqualityFn = (left: unknown, right: unknown) => unknown;
@@ -33,18 +40,23 @@ export class PolicyHost {
   readonly #constants = new Map<string, Value | NotCovered>();
   readonly #lineages = new Map<RegisteredClass, ReadonlySet<number>>();
   readonly equals: EqualityFn;
+  readonly differs: EqualityFn;
   /** With the default equality, a value always equals itself, and the function need not be asked. */
   readonly equalsIsDefault: boolean;
   #hasRelations = false;
+  /** How many of Oso's `Variable` were met in values, to know which lists and dictionaries hold any. */
+  #variablesMet = 0;
   /** Oso's own registry, to which it only ever adds. */
   readonly #types: ReadonlyMap<string | AnyClass, RegisteredClass>;
   readonly #dictionaryClass: AnyClass;
 
-  constructor(oso: Oso, equalityFn: EqualityFn | undefined) {
+  constructor(oso: Oso, equalityFn: EqualityFn | undefined, differs?: EqualityFn) {
     this.#oso = oso;
     this.#types = oso.getHost().types as ReadonlyMap<string | AnyClass, RegisteredClass>;
     this.#dictionaryClass = this.requireClass('Dictionary').cls;
-    this.equals = equalityFn ?? defaultEqualityFn;
+    const equals = equalityFn ?? defaultEqualityFn;
+    this.equals = equals;
+    this.differs = differs ?? ((left, right) => !equals(left, right));
     this.equalsIsDefault = equalityFn === undefined || equalityFn === defaultEqualityFn;
   }
 
@@ -129,8 +141,13 @@ export class PolicyHost {
     return field instanceof Relation ? field : undefined;
   }
 
-  /** Loads what a relation points to, through the data filtering adapter. */
-  async related(receiver: object, relation: Relation): Promise<unknown> {
+  /** What a relation leads to: what is loaded of it, or else what the data filtering adapter loads. */
+  related(receiver: object, relation: Relation): unknown {
+    const loaded = (relation as Partial<LoadedRelation>).loadedFrom?.(receiver);
+    return loaded === undefined ? this.#load(receiver, relation) : loaded;
+  }
+
+  async #load(receiver: object, relation: Relation): Promise<unknown> {
     const { otherType, otherField, myField, kind } = relation;
     this.requireClass(otherType);
     const { adapter } = this.#oso.getHost();
@@ -179,6 +196,7 @@ export class PolicyHost {
   #fromObject(value: object, depth: number, variables: Map<string, Logical> | undefined): Value {
     if (Array.isArray(value)) {
       if (depth > MAX_NESTING) throw new NotCovered('arrays nested too deep', undefined);
+      const met = this.#variablesMet;
       const items: Value[] = new Array(value.length);
       for (let at = 0; at < value.length; at++) {
         const item: unknown = value[at];
@@ -187,15 +205,16 @@ export class PolicyHost {
             ? this.#fromObject(item, depth + 1, variables)
             : this.toValue(item);
       }
-      // Only a query's arguments may hold variables.
-      return new List(items, undefined, variables === undefined);
+      return new List(items, undefined, met === this.#variablesMet);
     }
+    if (value instanceof Unknown) return value;
     if (value instanceof Variable) return this.#variable(value.name, variables);
     if (value instanceof Predicate || value instanceof Expression || value instanceof OsoPattern) {
       throw new NotCovered('a predicate, expression or pattern as a value', undefined);
     }
     if (value instanceof this.#dictionaryClass) {
       if (depth > MAX_NESTING) throw new NotCovered('dictionaries nested too deep', undefined);
+      const met = this.#variablesMet;
       const fields = new Map<string, Value>();
       for (const [name, field] of Object.entries(value)) {
         fields.set(
@@ -205,13 +224,14 @@ export class PolicyHost {
             : this.toValue(field),
         );
       }
-      return new Dictionary(sortFields(fields), variables === undefined);
+      return new Dictionary(sortFields(fields), met === this.#variablesMet);
     }
     return new Instance(value);
   }
 
   #variable(name: string, variables: Map<string, Logical> | undefined): Value {
     if (variables === undefined) throw new NotCovered('a Variable from the host', undefined);
+    this.#variablesMet++;
     const constant = this.#constants.get(name);
     if (constant instanceof NotCovered) throw constant;
     if (constant !== undefined) return constant;
@@ -231,6 +251,8 @@ export class PolicyHost {
 
   #toJs(value: Value, nameOf: (variable: Logical) => string, path: Logical[]): unknown {
     if (typeof value !== 'object') return value;
+    if (value instanceof Unknown)
+      throw new NotCovered('JavaScript that is given a value which is not known', undefined);
     if (value instanceof Instance) {
       if (value.value === UNMADE)
         throw new NotCovered('an instance as an argument of its own constructor', undefined);

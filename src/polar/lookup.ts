@@ -1,5 +1,6 @@
+import type { Relation } from 'oso';
 import { KwargsError } from 'oso/dist/src/errors.js';
-import { runtimeError } from './errors.js';
+import { NotCovered, runtimeError } from './errors.js';
 import { isThenable } from './host.js';
 import type { Code, Machine, PlaceOf } from './machine.js';
 import type { Value } from './terms.js';
@@ -42,7 +43,7 @@ export function lookup(
   const { args } = attribute;
   if (attribute.named) throw new KwargsError();
   if (args === undefined) return settle(machine, read(machine, receiver, attribute.name), placeOf, found);
-  const values = args.map(arg => machine.host.toJs(arg));
+  const values = NotCovered.at(placeOf, () => args.map(arg => machine.host.toJs(arg)));
   if (!values.some(isThenable)) {
     return settle(machine, call(machine, receiver, attribute.name, values), placeOf, found);
   }
@@ -69,8 +70,8 @@ function settle(machine: Machine, outcome: unknown, placeOf: PlaceOf | undefined
 function read(machine: Machine, receiver: unknown, name: string): unknown {
   if (receiver === null || receiver === undefined) return missing(name);
   try {
-    const related = relatedValue(machine, receiver, name);
-    if (related !== undefined) return related;
+    const relation = relationOf(machine, receiver, name);
+    if (relation !== undefined) return related(machine, receiver, relation, name);
     // The operator throws for strings and numbers, as it does in Oso: only their methods can be reached.
     if (!(name in (receiver as object))) return missing(name);
     return (receiver as Record<string, unknown>)[name];
@@ -82,8 +83,8 @@ function read(machine: Machine, receiver: unknown, name: string): unknown {
 function call(machine: Machine, receiver: unknown, name: string, args: readonly unknown[]): unknown {
   if (receiver === null || receiver === undefined) return new Missing(`There is no method "${name}" on nil`);
   try {
-    const related = relatedValue(machine, receiver as object, name);
-    if (related !== undefined) return related;
+    const relation = relationOf(machine, receiver, name);
+    if (relation !== undefined) return related(machine, receiver, relation, name);
     if (typeof (receiver as Record<string, unknown>)[name] !== 'function') {
       return new Missing(`There is no method "${name}" on the value`);
     }
@@ -93,11 +94,13 @@ function call(machine: Machine, receiver: unknown, name: string, args: readonly 
   }
 }
 
-function relatedValue(machine: Machine, receiver: unknown, name: string): Promise<unknown> | undefined {
-  if (!machine.host.hasRelations) return undefined;
-  const relation = machine.host.relation(receiver as object, name);
-  if (relation === undefined) return undefined;
-  return machine.host.related(receiver as object, relation).catch(error => thrown(error, name));
+function relationOf(machine: Machine, receiver: unknown, name: string): Relation | undefined {
+  return machine.host.hasRelations ? machine.host.relation(receiver as object, name) : undefined;
+}
+
+function related(machine: Machine, receiver: unknown, relation: Relation, name: string): unknown {
+  const value = machine.host.related(receiver as object, relation);
+  return isThenable(value) ? Promise.resolve(value).catch(error => thrown(error, name)) : value;
 }
 
 function missing(name: string): Missing {

@@ -1,6 +1,7 @@
 import { PolicyBudgetError, type PolicyPlace } from './errors.js';
 import type { PolicyHost } from './host.js';
 import { Logical, type Value } from './terms.js';
+import type { Constraint, Unknowns } from './unknown.js';
 
 /**
  * A step of a compiled policy. It does its part and hands back the step to go on with, so that nothing in a policy,
@@ -47,6 +48,9 @@ export interface Undo {
 export interface Negation {
   readonly trail: number;
   readonly delayed: number;
+  readonly constraints: number;
+  /** What has to hold of unknown values for the condition to hold, in each of the ways that were found. */
+  readonly alternatives: (readonly Constraint[])[];
   held: boolean;
 }
 
@@ -72,6 +76,10 @@ const NO_FRAME: Frame = [];
 /** Evaluates one query. */
 export class Machine {
   readonly host: PolicyHost;
+  /** Asked about values that are not known; undefined where there are none. */
+  readonly unknowns: Unknowns | undefined;
+  /** What has to hold of values that are not known, for what was found so far. */
+  readonly constraints: Constraint[] = [];
   readonly #budget: Budget;
   frame: Frame = NO_FRAME;
   continuation: Continuation | undefined = undefined;
@@ -96,9 +104,10 @@ export class Machine {
   #started = 0;
   #sliceStarted = 0;
 
-  constructor(host: PolicyHost, budget: Budget) {
+  constructor(host: PolicyHost, budget: Budget, unknowns?: Unknowns) {
     this.host = host;
     this.#budget = budget;
+    this.unknowns = unknowns;
   }
 
   /** Runs from `code` until there is a result, none is left, a promise has to be waited for, or the slice is over. */
@@ -225,6 +234,14 @@ export class Machine {
   onUndo(entry: Undo): void {
     this.#trail.push(entry);
   }
+
+  /** Notes what has to hold of values that are not known. */
+  constrain(constraint: Constraint): void {
+    this.constraints.push(constraint);
+    this.#trail.push(this.#unconstrain);
+  }
+
+  readonly #unconstrain: Undo = { undo: () => this.constraints.pop() };
 
   /** Counts work that one step does in a loop of its own. */
   spend(): void {

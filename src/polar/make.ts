@@ -1,7 +1,7 @@
 import { KwargsError } from 'oso/dist/src/errors.js';
 import { NotCovered } from './errors.js';
 import { isThenable } from './host.js';
-import type { Code, Machine } from './machine.js';
+import type { Code, Machine, PlaceOf } from './machine.js';
 import type { Build } from './scope.js';
 import { deref, Instance, Logical, UNMADE } from './terms.js';
 import { unify } from './unify.js';
@@ -12,6 +12,7 @@ export function make(
   buildArgs: readonly Build[],
   named: boolean,
   buildResult: Build,
+  placeOf: PlaceOf,
   next: Code,
 ): Code {
   return machine => {
@@ -24,7 +25,7 @@ export function make(
     const instance = new Instance(UNMADE, true);
     return unify(machine, result, instance, after => {
       if (named) throw new KwargsError();
-      return construct(after, className, buildArgs, instance, next);
+      return construct(after, className, buildArgs, instance, placeOf, next);
     });
   };
 }
@@ -34,10 +35,11 @@ function construct(
   className: string,
   buildArgs: readonly Build[],
   instance: Instance,
+  placeOf: PlaceOf,
   next: Code,
 ): Code {
   const { cls } = machine.host.requireClass(className);
-  const args = buildArgs.map(build => machine.host.toJs(build(machine.frame)));
+  const args = NotCovered.at(placeOf, () => buildArgs.map(build => machine.host.toJs(build(machine.frame))));
   if (args.some(isThenable)) {
     return machine.suspend(Promise.all(args), known => {
       instance.value = new cls(...(known as unknown[]));

@@ -5,6 +5,7 @@ import { lookup } from './lookup.js';
 import type { Code, Machine } from './machine.js';
 import { Dictionary, deref, Instance, isGround, List, Logical, Pattern, type Value } from './terms.js';
 import { pushItems, unify } from './unify.js';
+import { Unknown, type Unknowns } from './unknown.js';
 import { wait } from './waiting.js';
 
 /** What is left to do of a match, the next thing last. */
@@ -64,6 +65,11 @@ function run(machine: Machine, goals: Goal[], next: Code): Code {
     }
     if (goal.kind === 'field') {
       const { name, right } = goal;
+      const owner = deref(goal.left);
+      if (owner instanceof Unknown) {
+        goals.push({ kind: 'match', left: (machine.unknowns as Unknowns).attribute(owner, name), right });
+        continue;
+      }
       const receiver = machine.host.toJs(goal.left);
       return lookup(machine, receiver, { name, args: undefined, named: false }, undefined, (after, value) => {
         goals.push({ kind: 'match', left: after.host.toValue(value), right });
@@ -134,6 +140,12 @@ function matchUnion(
 
 function isInstance(machine: Machine, left: Value, tag: string): unknown {
   const { host } = machine;
+  if (left instanceof Unknown) {
+    const answer = (machine.unknowns as Unknowns).isA(left, tag);
+    if (typeof answer === 'boolean') return answer;
+    machine.constrain(answer);
+    return true;
+  }
   if (left instanceof Instance) {
     const type = host.classOf(left);
     if (type !== undefined) return host.descends(type, tag);

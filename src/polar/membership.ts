@@ -4,6 +4,7 @@ import { isThenable, type PolicyHost } from './host.js';
 import type { Code, Machine, PlaceOf } from './machine.js';
 import { Dictionary, deref, flatten, Instance, List, Logical, numberOf, type Value } from './terms.js';
 import { unify } from './unify.js';
+import { Unknown, type Unknowns } from './unknown.js';
 
 /** `item in iterable`: once for each element that the item can be. */
 export function iterate(machine: Machine, item: Value, iterable: Value, placeOf: PlaceOf, next: Code): Code {
@@ -11,6 +12,11 @@ export function iterate(machine: Machine, item: Value, iterable: Value, placeOf:
   if (source instanceof List) {
     const { items, rest } = flatten(source);
     return each(machine, item, items, 0, rest, placeOf, next);
+  }
+  if (source instanceof Unknown) {
+    const any = (machine.unknowns as Unknowns).item(source, machine.constraints);
+    machine.constrain(any.constraint);
+    return unify(machine, item, any.item, next);
   }
   if (source instanceof Instance) return inHost(machine, item, source, next);
   if (source instanceof Dictionary) {
@@ -30,7 +36,7 @@ export function iterate(machine: Machine, item: Value, iterable: Value, placeOf:
 export function refuseUnrepeatable({ equalsIsDefault }: PolicyHost, iterable: Value, placeOf: PlaceOf): void {
   const source = deref(iterable);
   if (source instanceof List && !flatten(source).items.some(item => Number.isNaN(numberOf(item)))) return;
-  if (source instanceof Dictionary || typeof source === 'string') return;
+  if (source instanceof Dictionary || source instanceof Unknown || typeof source === 'string') return;
   if (source instanceof Instance && equalsIsDefault) {
     const { value } = source;
     if (value instanceof Set || value instanceof Map) {

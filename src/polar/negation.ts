@@ -2,6 +2,7 @@ import { NotCovered } from './errors.js';
 import type { Code, Machine, Negation, PlaceOf } from './machine.js';
 import { isGround, Logical, Pattern } from './terms.js';
 import { Aliasing } from './unify.js';
+import type { Unknowns } from './unknown.js';
 import { isOpen } from './waiting.js';
 
 /**
@@ -14,19 +15,30 @@ export function negate(compile: (held: Code) => Code, next: Code, placeOf: Place
   const condition = compile(machine => {
     const negation = machine.negations.at(-1) as Negation;
     refuseOpenVariables(machine, negation, placeOf);
-    negation.held = true;
+    const constraints = machine.constraints.slice(negation.constraints);
+    if (constraints.length === 0) negation.held = true;
+    else negation.alternatives.push(constraints);
     return machine.fail();
   });
   return machine => {
     // What a negation makes of conditions that still wait is for Oso's engine to work out.
     if (machine.delayed.length > 0 && machine.delayed.some(isOpen)) throw notCovered(placeOf);
-    const negation = { trail: machine.trailHeight, delayed: machine.delayed.length, held: false };
+    const negation: Negation = {
+      trail: machine.trailHeight,
+      delayed: machine.delayed.length,
+      constraints: machine.constraints.length,
+      alternatives: [],
+      held: false,
+    };
     machine.conditional = true;
     machine.negations.push(negation);
     machine.choose(after => {
       after.choices.pop();
       after.negations.pop();
-      return negation.held ? after.fail() : next;
+      if (negation.held) return after.fail();
+      const { alternatives } = negation;
+      if (alternatives.length > 0) after.constrain((after.unknowns as Unknowns).none(alternatives));
+      return next;
     });
     return condition;
   };

@@ -4,7 +4,7 @@ import type { PolicyPlace } from './errors.js';
  * One thing that happened while a query was evaluated.
  *
  * - `rule`: a rule is tried, its head matches; `place` is where it was written.
- * - `condition`: a condition of a rule is tested; `source` is its text.
+ * - `condition`: a condition of a rule is tested; `place` is where it was written.
  * - `held`: the condition last tested at `place` held. A condition that can hold in several ways holds several times.
  * - `failed`: nothing (more) made the condition hold.
  * - `result`: the query has a result.

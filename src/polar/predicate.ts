@@ -1,3 +1,4 @@
+import { FactTable } from './fact-table.js';
 import type { PolicyHost, RegisteredClass } from './host.js';
 import { type Code, Continuation, type Machine, proceed } from './machine.js';
 import type { CompiledRule, ParameterShape } from './rule.js';
@@ -64,6 +65,14 @@ export class Predicate {
     group.add(rule);
   }
 
+  /**
+   * Whether a fact holds for these JavaScript values, where that is all there is to ask: no other rule could apply and no
+   * condition be tested. Undefined otherwise.
+   */
+  fact(args: readonly unknown[]): boolean | undefined {
+    return this.#arities.get(args.length)?.fact(args);
+  }
+
   /** Tries the rules that apply, one after the other, and goes on with `next` after each that succeeds. */
   call(machine: Machine, args: readonly Value[], next: Code): Code {
     const group = this.#arities.get(args.length);
@@ -76,6 +85,8 @@ class RuleGroup {
   readonly #host: PolicyHost;
   readonly #arity: number;
   readonly #rules: CompiledRule[] = [];
+  /** Undefined before the first call; null where there are no facts to speak of. */
+  #facts: FactTable | null | undefined;
   #index: RuleIndex | undefined;
   #selections: Level = new Map();
   #kept = 0;
@@ -91,13 +102,18 @@ class RuleGroup {
     this.#rules.push(rule);
   }
 
+  fact(args: readonly unknown[]): boolean | undefined {
+    if (this.#facts === undefined) this.#facts = FactTable.of(this.#rules, this.#arity) ?? null;
+    return this.#facts?.holds(args);
+  }
+
   call(machine: Machine, args: readonly Value[], next: Code): Code {
-    this.#index ??= new RuleIndex(this.#rules, this.#arity);
-    const fact = this.#isFact(this.#index, args);
+    const fact = this.fact(args);
     if (fact !== undefined) return fact ? next : machine.fail();
     // The last condition of a rule needs no way back to it: a chain of such rules takes no memory.
     const continuation =
       next === proceed ? machine.continuation : new Continuation(next, machine.frame, machine.continuation);
+    this.#index ??= new RuleIndex(this.#rules, this.#arity);
     const selection = this.#select(this.#index, args);
     const { rules } = selection;
     if (selection.decided)
@@ -128,29 +144,6 @@ class RuleGroup {
       level = found as Level;
     }
     return this.#makeSelection(index, args);
-  }
-
-  /**
-   * Whether the one fact with a given first constant is the one that is asked for; undefined where there is more to it.
-   * Facts are looked up without remembering each question, for there may be as many questions as facts.
-   */
-  #isFact(index: RuleIndex, args: readonly Value[]): boolean | undefined {
-    const [position] = index.positions;
-    if (position === undefined || position.others.length > 0) return undefined;
-    const value = args[position.at];
-    if (typeof value !== 'string') return undefined;
-    const order = position.constants.get(value);
-    if (typeof order !== 'number') return undefined;
-    const fact = index.fact(order);
-    if (fact === undefined) return undefined;
-    let same = true;
-    for (let at = 0; at < this.#arity; at++) {
-      const arg = args[at];
-      // An object may equal a constant, and a variable has yet to be bound.
-      if (typeof arg === 'object') return undefined;
-      if (arg !== fact[at]) same = false;
-    }
-    return same;
   }
 
   #makeSelection(index: RuleIndex, args: readonly Value[]): Selection {

@@ -10,7 +10,11 @@ import { PolicySource } from './source.js';
 import type { Term } from './syntax.js';
 import { cuts, findTwin } from './term-key.js';
 import { deref, Logical, type Value } from './terms.js';
+import type { Constraint, Unknowns } from './unknown.js';
 import { isOpen } from './waiting.js';
+
+/** More alternatives than this are no condition that anybody can make use of. */
+const MAX_ALTERNATIVES = 10_000;
 
 /** The value of each variable that a result binds. */
 export type Bindings = Map<string, unknown>;
@@ -35,8 +39,9 @@ export class Query {
     name: string,
     args: readonly unknown[],
     given?: ReadonlyMap<string, unknown>,
+    unknowns?: Unknowns,
   ): Query {
-    const machine = new Machine(host, budget);
+    const machine = new Machine(host, budget, unknowns);
     const variables = new Map<string, Logical>();
     const values = args.map(arg => host.toValue(arg, variables));
     bindGiven(machine, host, variables, given);
@@ -122,6 +127,18 @@ export class Query {
   #failed(error: unknown): unknown {
     if (!(error instanceof NotCovered)) this.#show('exhausted');
     return error;
+  }
+
+  /** What has to hold of values that are not known, for each of the results. */
+  async allConstraints(): Promise<readonly (readonly Constraint[])[]> {
+    const all: (readonly Constraint[])[] = [];
+    for (let more = await this.settle(this.begin()); more; more = await this.settle(this.next())) {
+      if (all.length === MAX_ALTERNATIVES) {
+        throw new NotCovered(`a rule with more than ${MAX_ALTERNATIVES} results`, undefined);
+      }
+      all.push([...this.#machine.constraints]);
+    }
+    return all;
   }
 
   /** The bindings of the present result. */

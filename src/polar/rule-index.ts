@@ -1,7 +1,6 @@
+import type { Constant } from './fact-table.js';
 import type { CompiledRule } from './rule.js';
 import { Dictionary, deref, isGround, List, numberOf, type Value } from './terms.js';
-
-type Constant = string | number | boolean;
 
 /** Rules by their order in the policy; a single one without an array around it, as most constants have one rule. */
 type Orders = number | number[];
@@ -22,7 +21,6 @@ export class RuleIndex {
   /** The positions that tell rules apart. */
   readonly positions: readonly Position[];
   readonly #rules: readonly CompiledRule[];
-  readonly #facts: (readonly Constant[] | undefined)[];
 
   constructor(rules: readonly CompiledRule[], arity: number) {
     this.#rules = rules;
@@ -32,12 +30,6 @@ export class RuleIndex {
       if (position !== undefined) positions.push(position);
     }
     this.positions = positions;
-    this.#facts = rules.map(factOf);
-  }
-
-  /** The constants of a rule that is nothing but these; undefined where it has variables, conditions or an observer. */
-  fact(order: number): readonly Constant[] | undefined {
-    return this.#facts[order];
   }
 
   /** The rules whose constants agree with the arguments, in the order of the policy. */
@@ -64,16 +56,6 @@ export class RuleIndex {
       }),
     );
   }
-}
-
-function factOf({ parameters, plain }: CompiledRule): readonly Constant[] | undefined {
-  if (!plain) return undefined;
-  const constants: Constant[] = [];
-  for (const parameter of parameters) {
-    if (parameter.kind !== 'constant') return undefined;
-    constants.push(parameter.value);
-  }
-  return constants;
 }
 
 function indexPosition(rules: readonly CompiledRule[], at: number): Position | undefined {

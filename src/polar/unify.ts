@@ -54,7 +54,11 @@ export class Aliasing {
 }
 
 function alias(machine: Machine, left: Logical, right: Logical): void {
-  if (left === right) return;
+  if (left === right) {
+    // Two names of one variable. Oso forgets, within a "not", that they are, and constrains them anew.
+    if (left.aliased && machine.negations.length > 0) markAliased(machine, left);
+    return;
+  }
   // The variable that a query names stays at the end of the chain, so that results can name it.
   const [from, to] = left.name !== undefined && right.name === undefined ? [right, left] : [left, right];
   markAliased(machine, from);
@@ -76,7 +80,7 @@ export function unifyAll(machine: Machine, pairs: Value[], next: Code): Code {
     else if (left instanceof Instance || right instanceof Instance) {
       if (left === right) continue;
       const rest = pairs;
-      return compareInHost(machine, '==', left, right, after => unifyAll(after, rest, next));
+      return compareInHost(machine, '=', left, right, after => unifyAll(after, rest, next));
     } else if (left instanceof List) {
       if (!(right instanceof List) || !pushItems(pairs, left, right)) return machine.fail();
     } else if (left instanceof Dictionary) {

@@ -1,4 +1,4 @@
-import { compare, compareGround, known } from './compare.js';
+import { areOfOneKind, compare, compareGround, isRuledOut, known } from './compare.js';
 import { NotCovered } from './errors.js';
 import type { Code, Machine } from './machine.js';
 import { match } from './match.js';
@@ -56,7 +56,13 @@ export function wake(machine: Machine, next: Code): Code {
     woken.length === 1
       ? ((woken[0] as Logical).waiting as readonly Waiting[])
       : woken.flatMap(variable => variable.waiting ?? []);
-  return askNext(machine, conditions, 0, next);
+  // What cannot hold fails before anything is asked that could be an error.
+  return conditions.some(cannotHold) ? machine.fail() : askNext(machine, conditions, 0, next);
+}
+
+function cannotHold({ kind, operator, left, right }: Waiting): boolean {
+  const sides = kind === 'compare' ? known(left, right) : undefined;
+  return sides !== undefined && isRuledOut(operator as Comparison, ...sides);
 }
 
 function askNext(machine: Machine, conditions: readonly Waiting[], at: number, next: Code): Code {
@@ -74,13 +80,14 @@ function ask(machine: Machine, condition: Waiting, next: Code): Code {
   if (sides === undefined) return next;
   const [left, right] = sides;
   const { operator, located } = condition;
-  const equal = compareGround(operator as Comparison, left, right);
-  if (equal !== undefined) {
-    // A variable that goes by several names is asked directly after that.
-    if (!equal) return machine.fail();
-    if (!isAliased(condition.left) && !isAliased(condition.right)) return next;
-  }
   const placeOf = () => ({ rule: undefined, ...located.source.placeAt(located.offset) });
+  const equal = compareGround(operator as Comparison, left, right);
+  if (equal === false) return machine.fail();
+  if (equal === true) {
+    if (areOfOneKind(left, right) || !(isAliased(condition.left) || isAliased(condition.right))) return next;
+    // Whether Oso asks once more, and errs, depends on which of its names the variable was bound by.
+    throw new NotCovered('a condition on a variable of several names', placeOf());
+  }
   return compare(machine, operator as Comparison, left, right, placeOf, next);
 }
 

@@ -1,5 +1,6 @@
 import { createParamDecorator } from 'routing-controllers';
 import { errors } from '../errors.js';
+import type { DecisionOptions, ResourceClass } from '../request-oso.js';
 import { loadedResources, type RouteCheck, requestOso, validate } from '../route-check.js';
 import type { DefaultAction, DefaultActor } from '../types.js';
 import { declare, nameOf } from './declarations.js';
@@ -89,6 +90,52 @@ export function AuthorizedResource(): ParameterDecorator {
       return resource;
     };
   });
+}
+
+/**
+ * Injects a query for the resources of a class on which the actor may do the action, as `ctx.oso.authorizedQuery` makes
+ * it. It authorizes the request.
+ *
+ * @throws {KoaOsoError} `ERR_KOA_OSO_INVALID_ARGUMENT` when the controller is defined, where no class is given
+ * @example
+ * @Get('/')
+ * list(@AuthorizedQuery(Expense, { action: 'read' }) expenses: SelectQueryBuilder<Expense>) {
+ *   return expenses.orderBy('Expense.id').take(20).getMany();
+ * }
+ */
+export function AuthorizedQuery(
+  resourceClass: ResourceClass,
+  options: DecisionOptions<DefaultActor, DefaultAction> = {},
+): ParameterDecorator {
+  requireClass('@AuthorizedQuery', resourceClass);
+  return parameter(() => action => requestOso(action.context).authorizedQuery(resourceClass, options));
+}
+
+/**
+ * Injects the resources of a class on which the actor may do the action, as `ctx.oso.authorizedResources` loads them. It
+ * authorizes the request.
+ *
+ * @throws {KoaOsoError} `ERR_KOA_OSO_INVALID_ARGUMENT` when the controller is defined, where no class is given
+ * @example
+ * @Get('/')
+ * list(@AuthorizedResources(Organization, { action: 'read' }) organizations: Organization[]) {
+ *   return organizations;
+ * }
+ */
+export function AuthorizedResources(
+  resourceClass: ResourceClass,
+  options: DecisionOptions<DefaultActor, DefaultAction> = {},
+): ParameterDecorator {
+  requireClass('@AuthorizedResources', resourceClass);
+  return parameter(() => action => requestOso(action.context).authorizedResources(resourceClass, options));
+}
+
+/** Modules that import each other can leave a decorator with undefined in place of a class. */
+function requireClass(decorator: string, resourceClass: unknown): void {
+  if (typeof resourceClass === 'function') return;
+  throw errors.invalidArgument(
+    `${decorator} was given no class. Where modules import each other, the class may not be there yet.`,
+  );
 }
 
 type Inject = (action: { context?: unknown } & { context: Parameters<typeof requestOso>[0] }) => unknown;

@@ -3,7 +3,9 @@ import { install } from './seam.js';
 
 export {
   Authorize,
+  AuthorizedQuery,
   AuthorizedResource,
+  AuthorizedResources,
   type ControllerDecorator,
   CurrentActor,
   type ParameterDecorator,

@@ -1,5 +1,8 @@
 import { expect } from 'chai';
 import type Koa from 'koa';
+import { CompiledOso } from 'koa-oso/polar';
+import { entityEquality } from 'koa-oso/typeorm';
+import { Oso } from 'oso';
 import supertest from 'supertest';
 import { createApp } from '../../../demo/app.js';
 import { database, openDatabase } from '../../../demo/database.js';
@@ -16,6 +19,7 @@ type Agent = ReturnType<typeof supertest.agent>;
 interface GivenExpense {
   owner: string;
   organization?: string;
+  description?: string;
   amountInCents?: number;
   status?: ExpenseStatus;
   decidedBy?: string;
@@ -27,17 +31,52 @@ interface GivenUser {
   approvalLimitInCents?: number;
 }
 
+type Engine = new (options: ConstructorParameters<typeof Oso>[0]) => Oso;
+
+/** What the expense tracker is promised to run on. */
+export const ENGINES: readonly Engine[] = [Oso, CompiledOso];
+
+/** An Oso as the expense tracker makes its own. */
+export function engineOf(Engine: Engine): Oso {
+  return new Engine({ equalityFn: entityEquality(database) });
+}
+
+/** A describe block for each engine, with an expense tracker of its own in which that engine decides. */
+export function describeTracker(title: string, define: (tracker: ExpenseTracker) => void): void {
+  for (const Engine of ENGINES) {
+    describe(`${title}, decided by ${Engine.name}`, () => define(expenseTracker(Engine)));
+  }
+}
+
+type ExpenseTracker = ReturnType<typeof expenseTracker>;
+
 /** The expense tracker with its seeds, for the describe block that calls this; driven over HTTP. */
-export function expenseTracker() {
+function expenseTracker(Engine: Engine) {
   const agents = new Map<string, Promise<Agent>>();
   const passwords = new Map(people.map(({ name, email, password }) => [name, { email, password }]));
+  const engines: Oso[] = [];
   let app: Koa;
 
   before(async () => {
     await openDatabase();
-    app = await createApp();
+    app = await start();
   });
   after(() => database.destroy());
+  after('all was decided without falling back', () => {
+    for (const oso of engines) if (oso instanceof CompiledOso) expect(oso.fallbacks).to.deep.equal([]);
+  });
+
+  /** The app as another start makes it, on the same database. */
+  function start(): Promise<Koa> {
+    const oso = engineOf(Engine);
+    engines.push(oso);
+    return createApp(oso);
+  }
+
+  /** What decides for those who come by HTTP. */
+  function engine(): Oso {
+    return engines[0] as Oso;
+  }
 
   /** Somebody who has not logged in. */
   function visitor(): Agent {
@@ -85,7 +124,7 @@ export function expenseTracker() {
     return user;
   }
 
-  return { visitor, as, givenExpense, givenUser };
+  return { start, engine, visitor, as, givenExpense, givenUser };
 }
 
 export function userNamed(name: string): Promise<User> {

@@ -120,6 +120,11 @@ export const logic = [
     ['f(x) if not (x = 1 or x = 2);', 'f(1)', 'f(2)', 'f(3)'],
     ['f(x: User) if not x matches Admin;', 'f(alice)', 'f(admin)'],
     ['f(x) if not x.missing = 1 and x.name = "alice";', 'f(alice)'],
+    // Two names of one variable without a value.
+    ['f() if forall(z := x, z = x);', 'f()', '0 = x or (f() or f())'],
+    ['f(x, y) if not x = y;', 'f(z, z)'],
+    ['f(x) if z = x and not (z = x);', 'f(1)', 'f(x)'],
+    ['f(x, y) if x = y and not (x = y and x = 1);', 'f(1, 1)', 'f(2, 2)', 'f(1, 2)'],
   ),
   feature(
     'forall',
@@ -182,7 +187,6 @@ export const logic = [
     ['f(x) if x != 1 and x in [1, 2, 3];', 'f(x)'],
     ['f(x) if x == 1 and x in [1, 2, 3];', 'f(x)'],
     ['f(x, y) if x < y and y = 3 and x in [1, 5];', 'f(x, y)'],
-    ['f(x) if x != "a" and x = 1;', 'f(x)'],
     ['f(x) if x > "a" and x = 1;', 'f(x)'],
     ['f(x) if x >= 1 and x <= 3 and g(x); g(0); g(1); g(3); g(4);', 'f(x)'],
     ['f(x) if x > 1;', 'f(2)', 'f(x)'],
@@ -194,5 +198,25 @@ export const logic = [
     ['g(x: {name: "alice"}) if x in [bob, alice, {name: "alice"}];', 'g(x)'],
     ['g(x: Integer) if x in [1, "a", 2];', 'g(x)'],
     ['g(x: Even) if x in [1, 2, 3, 4];', 'g(x)'],
+    // Of several conditions, one may be false and another one an error.
+    ['f(x) if x > 1 and x != "a" and x = "a";', 'f(x)', 'f("a")', 'f(2)'],
+    ['f(x) if x > 1 and x = y and x != "a" and y = "a";', 'f(x)'],
+    ['f(x) if x > "a" and x < 0 and x = 1;', 'f(x)'],
+    ['f(x) if x != alice and x > "a" and x = 1;', 'f(x)'],
+    ['f(x) if x matches String and x > "a" and x = 1;', 'f(x)'],
+    // A variable of several names: which of them is bound decides what is asked again.
+    [
+      'f(x) if "a" != x and g(x, true); g(y, y: User); h(x) if "a" != x and i(x); i(y) if y = "b"; j(x) if x != "a" and x = 1;',
+      'j(x)',
+      'f(x)',
+      'f("a")',
+      'h(x)',
+      'h("a")',
+    ],
+    ['f(x) if "a" != x and g(x); g(y) if y in ["a", "b"];', 'f(x)', 'f("a")', 'f(1)'],
+    ['f(x) if 2 > x and g(x); g(y) if y in [1, 2, 3, 0.5];', 'f(x)', 'f(1)', 'f(3)'],
+    ['f(x, y) if "a" != x and x = y and y = "b";', 'f(x, y)', 'f("a", "a")'],
+    ['f(x, y) if 1 == x and x = y and y = 1;', 'f(x, y)'],
+    ['f(x, y) if "a" == x and x = y and y = true;', 'f(x, y)'],
   ),
 ];

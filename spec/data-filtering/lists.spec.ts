@@ -94,6 +94,8 @@ interface Example {
   readonly allowed: readonly number[];
   /** Those for which isAllowed throws: it comes to what fails first. */
   readonly throws?: readonly number[];
+  /** There is no list: what fails is what is known, and so it fails for all. */
+  readonly fails?: true;
 }
 
 const examples: Readonly<Record<string, readonly Example[]>> = {
@@ -123,7 +125,6 @@ const examples: Readonly<Record<string, readonly Example[]>> = {
     { policy: 'e.approver.name != "x"', allowed: [1], throws: [2, 3, 4] },
     { policy: 'e.approver.manager = nil', allowed: [1], throws: [2, 3, 4] },
     { policy: 'e.approver.manager != actor', allowed: [1], throws: [2, 3, 4] },
-    { policy: '_x = e.approver.name', allowed: [1], throws: [2, 3, 4] },
     // In a negation it is undefined, which equals nothing, and is not less than anything.
     { policy: 'not (e.approver.name = "x")', allowed: [1, 2, 3, 4] },
     { policy: 'not (e.approver.name != "x")', allowed: [] },
@@ -145,22 +146,22 @@ const examples: Readonly<Record<string, readonly Example[]>> = {
     { policy: 'not (e.approver matches User)', allowed: [2, 3, 4] },
   ],
   'what the actor lacks': [
-    { policy: 'e.cents = actor.missing', allowed: [], throws: [1, 2, 3, 4] },
-    { policy: 'actor.nothing.name = "x"', allowed: [], throws: [1, 2, 3, 4] },
-    { policy: 'not (e.description = actor.nothing.name)', allowed: [1, 2, 3, 4] },
+    { policy: 'e.cents = actor.missing', allowed: [], throws: [1, 2, 3, 4], fails: true },
+    { policy: 'actor.nothing.name = "x"', allowed: [], throws: [1, 2, 3, 4], fails: true },
+    { policy: 'not (e.description = actor.nothing.name)', allowed: [1, 2, 3, 4], fails: true },
     { policy: 'not (actor.nothing.name = "x")', allowed: [1, 2, 3, 4] },
     { policy: 'not (actor.name.length = 3)', allowed: [1, 2, 3, 4] },
-    { policy: 'not (e.paid and e.id in actor.nothing)', allowed: [2, 4], throws: [1, 3] },
-    { policy: 'e.id in actor.nothing', allowed: [], throws: [1, 2, 3, 4] },
-    { policy: 'actor.noMethod()', allowed: [], throws: [1, 2, 3, 4] },
+    { policy: 'not (e.paid and e.id in actor.nothing)', allowed: [2, 4], throws: [1, 3], fails: true },
+    { policy: 'e.id in actor.nothing', allowed: [], throws: [1, 2, 3, 4], fails: true },
+    { policy: 'actor.noMethod()', allowed: [], throws: [1, 2, 3, 4], fails: true },
     { policy: 'not (actor.noMethod() = 1)', allowed: [1, 2, 3, 4] },
-    { policy: 'actor.fails() = 1', allowed: [], throws: [1, 2, 3, 4] },
+    { policy: 'actor.fails() = 1', allowed: [], throws: [1, 2, 3, 4], fails: true },
     { policy: 'not (actor.fails() = 1)', allowed: [1, 2, 3, 4] },
-    { policy: 'actor.name == 1', allowed: [], throws: [1, 2, 3, 4] },
-    { policy: 'actor.name < 1', allowed: [], throws: [1, 2, 3, 4] },
-    { policy: 'actor.name == [1]', allowed: [], throws: [1, 2, 3, 4] },
-    { policy: 'not (e.paid and actor.name == 1)', allowed: [2, 4], throws: [1, 3] },
-    { policy: 'actor.name', allowed: [], throws: [1, 2, 3, 4] },
+    { policy: 'actor.name == 1', allowed: [], throws: [1, 2, 3, 4], fails: true },
+    { policy: 'actor.name < 1', allowed: [], throws: [1, 2, 3, 4], fails: true },
+    { policy: 'actor.name == [1]', allowed: [], throws: [1, 2, 3, 4], fails: true },
+    { policy: 'not (e.paid and actor.name == 1)', allowed: [2, 4], throws: [1, 3], fails: true },
+    { policy: 'actor.name', allowed: [], throws: [1, 2, 3, 4], fails: true },
   ],
   'what is known': [
     { policy: 'actor.isAdmin', allowed: [] },
@@ -181,8 +182,8 @@ const examples: Readonly<Record<string, readonly Example[]>> = {
     { policy: 'e.ownerId = actor.owns()', allowed: [3, 4] },
     { policy: 'not (e.id in actor.idsOnce())', allowed: [1, 2] },
     { policy: 'e.cents = 2 * actor.limit + 100 / 1.0', allowed: [3] },
-    { policy: 'e.cents > 7 mod 0', allowed: [], throws: [1, 2, 3, 4] },
-    { policy: 'e.cents > actor.name + 1', allowed: [], throws: [1, 2, 3, 4] },
+    { policy: 'e.cents > 7 mod 0', allowed: [], throws: [1, 2, 3, 4], fails: true },
+    { policy: 'e.cents > actor.name + 1', allowed: [], throws: [1, 2, 3, 4], fails: true },
     { policy: 'e.cents = limit', allowed: [3] },
     { policy: 'e.owner != nil and limit > 200', allowed: [1, 2, 3, 4] },
     { policy: 'actor.name < "b" and actor.name >= "ann"', allowed: [1, 2, 3, 4] },
@@ -244,10 +245,10 @@ for (const engine of [Oso, CompiledOso] as Engine[]) {
   describe(`what a policy says of rows, for ${engine.name}`, () => {
     for (const [what, each] of Object.entries(examples)) {
       describe(what, () => {
-        for (const { policy, allowed, throws = [] } of each) {
+        for (const { policy, allowed, throws = [], fails = false } of each) {
           it(policy, async () => {
             const oso = new engine<object[], object>({ equalityFn: entityEquality(description) });
-            registerEntities(oso, description);
+            registerEntities(oso as Oso, description);
             oso.registerConstant(300, 'limit');
             oso.setDataFilteringAdapter(arrayAdapter(description, { ...data }));
             const text = policy.includes('admin(o)') ? RULES.replace('o.id = "bob"', 'o in [BOB]') : RULES;
@@ -255,8 +256,10 @@ for (const engine of [Oso, CompiledOso] as Engine[]) {
             const condition = `actor = actor and e = e and ${policy}`;
             await quietly(() => oso.loadStr(`allow(actor, "read", e: Expense) if ${condition};${text}`));
 
-            const list = await quietly(() => oso.authorizedResources(actor, 'read', Expense));
-            expect(list.map(row => (row as Expense).id)).to.deep.equal(allowed);
+            const list = quietly(() => oso.authorizedResources(actor, 'read', Expense));
+            const ids = list.then(rows => rows.map(row => (row as Expense).id));
+            const answered = await ids.catch(() => 'fails');
+            expect(answered).to.deep.equal(fails ? 'fails' : allowed);
             for (const row of data.Expense) {
               const answer = await quietly(() => oso.isAllowed(actor, 'read', row)).catch(() => 'throws');
               const expected = throws.includes(row.id) ? 'throws' : allowed.includes(row.id);

@@ -1,0 +1,4 @@
+import { itAgrees } from './agreement.js';
+import { TypeormStore } from './typeorm-store.js';
+
+itAgrees(new TypeormStore());

@@ -1,0 +1,343 @@
+import { Variable } from 'oso';
+import type { Question } from '../engines.js';
+import { feature, policies, queries } from './corpus.js';
+
+/** What policies ask of an application's classes and values. */
+
+const van = 'new Vehicle({kind: "car", maker: "acme", model: "van"})';
+const kart = 'new Vehicle({kind: "car", maker: "acme", model: "kart"})';
+const vehicles: Question[] = [
+  ...[van, kart, 'new Vehicle({kind: "car"})', 'new Vehicle({})', 'new Vehicle({maker: "acme"})'],
+  ...['van', 'kart', 'car', 'bike', 'thing', 'inherited'],
+  ...['{kind: "car", maker: "acme", model: "van"}', '{kind: "car"}', '{}', 'nil', '1'],
+].map(vehicle => `f(${vehicle}, x)`);
+
+const basics = 'x(1); y(2); y(3);';
+
+export const applications = [
+  policies(
+    'specializers with fields',
+    vehicles,
+    'f(_: {kind: "car"}, 1); f(_: {kind: "car", model: "van"}, 2); f(_: {kind: "car", model: "kart"}, 3);',
+    'f(_: Vehicle, 1); f(_: Vehicle{kind: "car"}, 2); f(_: Vehicle{maker: "acme"}, 3); f(_: Vehicle{model: "van", kind: "car"}, 4);',
+    'f(_: Vehicle{model: m, kind: "car"}, m); f(_: Vehicle{kind: k}, k); f(_: Vehicle, "vehicle");',
+    'f(_: Vehicle, 1); f(_: {kind: "car"}, 2); f(_: Vehicle{kind: "car"}, 3); f(_: {kind: "car", maker: "acme"}, 4); f(_: Vehicle{kind: "car", maker: "acme"}, 5);',
+    'f(_: {}, 1); f(_: Vehicle{}, 2); f(_, 3);',
+    'f(_: Vehicle{kind: nil}, 1); f(_: {kind: nil}, 2);',
+    'f(v: {kind: k, maker: k}, k) if v = v; f(v: {kind: _}, "some") if v.kind = "car";',
+    'f(v: Vehicle{kind: "car"}, x) if v matches {model: x} or v matches {maker: x};',
+    'f(v, x) if v matches Vehicle{kind: x} and not v matches Vehicle{model: "van"};',
+    'f(_: Dictionary{kind: x}, x); f(_: Dictionary, 1); f(_: {kind: x}, [x]);',
+    'f(_: Vehicle{kind: String}, 1); f(_: Vehicle{kind: k}, k);',
+  ),
+  policies(
+    'specializers of built-in classes',
+    [
+      'true',
+      'false',
+      '0',
+      '1',
+      '-1',
+      '1.5',
+      '0.0',
+      '"a"',
+      '""',
+      '["a", "b"]',
+      '[]',
+      '{a: 1}',
+      '{}',
+      'nil',
+      'van',
+    ].map(value => `f(${value}, kind)`),
+    'f(x: Boolean, "true") if x = true; f(x: Integer, "positive") if x > 0; f(x: Float, "float") if x > 0.5;',
+    'f(x: List, "list") if x = ["a", *_rest]; f(x: Dictionary, "dictionary") if x.a = 1; f(x: String, "text") if x = "a";',
+    'f(_x: Integer{missing: 2}, "missing"); f(_x: String{length: 1}, "short"); f(_x: List{length: 2}, "pair");',
+    'f(_x: Dictionary{a: 1}, "a"); f(_x: Dictionary{b: 1}, "b"); f(_x: Boolean{missing: 1}, "boolean");',
+    'f(_, _: String) if true; f(_: String, _) if true;',
+  ),
+  feature(
+    'rules told apart by no, one or two classes',
+    [
+      'f(_x, _y, z) if z = 3; f(_x, _y: String, z) if z = 2; f(_x: String, _y, z) if z = 1;',
+      'f("a", "b", z)',
+      'f(1, "b", z)',
+      'f("a", 1, z)',
+      'f(1, 1, z)',
+    ],
+    [
+      'f(_: User, 1); f(_: User, 2); f(_: Admin, 3); f(_: User, 4);',
+      'f(new User("eve", 1), x)',
+      'f(new Admin("eve", 1), x)',
+      'f(new SuperAdmin("eve", 1), x)',
+      'f(new Money(1), x)',
+    ],
+    ['f(_: Vehicle); f(_: Admin);', 'f(van)', 'f(new Vehicle({}))', 'f(Vehicle)', 'f(new Admin("eve", 1))'],
+  ),
+  queries(
+    'instances made by the policy',
+    'x = new User("eve", 1).shout',
+    'new User("eve", 1).echo(7) = x',
+    'new User("eve", 1).echo = x and x = 1',
+    'new User("eve", 1).isNamed("eve")',
+    'new User("eve", 1).isNamed("eve") = x',
+    'new User("eve", 1).nope() = x',
+    'x in new User("eve", 1).names',
+    'x in new User("eve", 1).names()',
+    'x in new User("eve", 1).namesLater()',
+    'u = new User("eve", 1) and u.name = x',
+    'x = new User(name: "eve")',
+    'x = (new User("eve", 1)).echo(value: 1)',
+    'x = new User("eve", 1).echo(new Money(3)).amount',
+    'x = new User("eve", 1, [{name: "owner"}]).roles',
+    'x in new User("eve", 1, [{name: "owner"}]).roles and x.name = y',
+    'x = new Vehicle({kind: "car"}).kind',
+    'x = new Vehicle({kind: {a: [1]}}).kind.a',
+    'x = new Vehicle(nil)',
+    'x = new Vehicle()',
+    'x = new Vehicle(new Vehicle({kind: "car"})).kind',
+    'x = new Letters("abc").joined("-")',
+    'x in new Letters("abc")',
+    '"b" in new Letters("abc")',
+    'x in new Letters("")',
+    'x in new Money(1)',
+    'x in new Even()',
+    'new Money(1) < new Money(2)',
+    'not new Money(2) < new Money(1)',
+    'new Money(2) >= new Money(2)',
+    'new Money(1) == new Money(1)',
+    'new Money(1) != new Money(1)',
+    'new Money(1) < 2',
+    '"2" > new Money(1)',
+    'new Incomparable() <= new Money(0)',
+    'new Incomparable() == new Incomparable()',
+    'new Incomparable() != new Incomparable()',
+    'not new Incomparable() >= 1',
+    'incomparable = incomparable',
+    'incomparable == incomparable',
+    'incomparable < 1 or incomparable > 1',
+    'x = Letters.sum([1, 2, 3])',
+    'x = 1 and Letters.sum([x, 2, x]) = 4',
+    'x = 1 and [3, 2, x].indexOf(1) = 2',
+    'x = Letters.sum(1)',
+    'Letters.missing = x',
+    'Letters.missing() = x',
+    'new Integer(1) = 1',
+    'new String("a") = "a"',
+    'new List(3, 2, 1) = [3, 2, 1]',
+    '1 in new List(3, 2, 1)',
+    'new Dictionary({a: 1}) = {a: 1}',
+    'x = new Boolean(true)',
+  ),
+  queries(
+    'what may be iterated, called and looked up',
+    ...['undefined', 'null', 'generator', 'list', 'iterator', 'nextOnly', 'map', 'object', 'missing'].flatMap(
+      name => [
+        `x = toolbox.${name}`,
+        `x = toolbox.${name}()`,
+        `x in toolbox.${name}`,
+        `x = toolbox.${name}.more`,
+      ],
+    ),
+    'x in toolbox.generator()',
+    'x in toolbox.generatorLater()',
+    'x in toolbox.list()',
+    'x in toolbox.listLater()',
+    'x = toolbox.listLater()',
+    'x in toolbox.iterator()',
+    'x in toolbox.iteratorOnce',
+    'x in toolbox.iteratorOnce and y in toolbox.iteratorOnce',
+    'x in toolbox.iteratorLater',
+    'x in toolbox.iteratorLater and y in toolbox.iteratorLater',
+    'x in toolbox.withThis',
+    'x in toolbox.withThis and y in toolbox.withThis',
+    '2 in toolbox.withThis and 3 in toolbox.withThis',
+    'x in toolbox.object.x',
+    'x in toolbox.generator() and x in toolbox.list()',
+    'not x in toolbox.iterator()',
+    'not 3 in toolbox.iterator()',
+    'not 2 in toolbox.generatorLater()',
+    'toolbox.undefined = toolbox.missing',
+    'toolbox.null = nil',
+    'toolbox.undefined = nothing',
+    'x in letters',
+    'x = letters.joined("")',
+  ),
+  queries(
+    'methods of values',
+    'x = "abc" and x.indexOf("bc") = 1',
+    'x = "hello world!" and x.endsWith("world!")',
+    'f = 314.159 and f.toExponential() = "3.14159e+2"',
+    'n = 255 and x = n.toString(16)',
+    'l = [1, 2, 3] and l.indexOf(3) = 2 and l.concat([4]) = [1, 2, 3, 4]',
+    'l = [1, 2, 3] and x = l.length',
+    'l = [3, 1, 2] and x = l.sort()',
+    'l = [3, 1, 2] and l.sort() = [1, 2, 3] and x = l',
+    'd = {a: 1} and d.a = 1 and d.hasOwnProperty("a")',
+    'd = {a: 1} and x = d.constructor',
+    'b = true and x = b.constructor',
+    'x = {}.a',
+    'x in Dictionary.entries({a: 1, b: 2})',
+    'd = {a: 1, b: 2} and x in Dictionary.entries({a: 1, b: 3}) and x in d',
+    'x = Integer.parseInt("12")',
+    'x = String.raw',
+    'inf > negative',
+    'negative < inf and not inf < negative',
+    'notANumber = notANumber',
+    'endless = endless',
+    'endless = inf',
+    'negative = -inf',
+    '3.14159 in ["pi", 3.14159]',
+    '{a: 42}.a = 42',
+    '[_, *tail] = [1, 2, 3] and tail = [2, 3]',
+    '{x: 1, y: 2} matches {x: 1}',
+    '{x: 1, y: 3} matches {x: 1, y: 3} and not {x: 1, y: 3} matches {x: 1, y: 4}',
+    'van matches {kind: "car"} and van matches Vehicle{kind: "car"} and van matches Vehicle',
+    `${van} matches Vehicle{kind: "car"}`,
+    `${van} = ${van}`,
+    `${van} == ${van}`,
+    'forall(x in [1, 1], x = 1) and not forall(x in [1, 2], x = 1)',
+    'x in [1, 2, 3] and x > 1 and cut and x == 3',
+    'x in [1, 2, 3] and x > 1 and cut',
+  ),
+  feature(
+    'calls from JavaScript',
+    [
+      'f(x) if x.widget.id = 1; g(x, y) if w in x.list and y = w.id; h(nil); i(x, y) if y = x.name;',
+      oso => oso.queryRule('f', { widget: { id: 1 } }),
+      oso => oso.queryRule('f', { widget: Promise.resolve({ id: 1 }) }),
+      oso => oso.queryRule('f', { widget: null }),
+      oso => oso.queryRule('f', Object.create({ widget: { id: 1 } })),
+      oso => oso.queryRule('g', { list: [{ id: 1 }, { id: 2 }] }, new Variable('y')),
+      oso => oso.queryRule('g', { list: new Set([{ id: 1 }]).values() }, new Variable('y')),
+      oso => oso.queryRule('h', null),
+      oso => oso.queryRule('h', undefined),
+      oso => oso.queryRule('h', []),
+      oso => oso.queryRule('h', new Variable('x')),
+      oso => oso.queryRule('i', new Map([['name', 1]]), new Variable('x')),
+      oso => oso.queryRule('i', 'text', new Variable('x')),
+      oso => oso.queryRule('i', Symbol.iterator, new Variable('x')),
+      oso => oso.queryRule('i', class Named {}, new Variable('x')),
+      oso => oso.queryRule('i', () => 1, new Variable('x')),
+      oso => oso.queryRule('i', 10n, new Variable('x')),
+      oso => oso.queryRule('i', Promise.resolve({ name: 'later' }), new Variable('x')),
+    ],
+    [
+      'f(_: {x: 1}); g(_: {x: y}, y);',
+      oso => oso.queryRule('f', { x: 1 }),
+      oso => oso.queryRule('f', {}),
+      oso => oso.queryRule('f', Object.create({ x: 1 })),
+      oso => oso.queryRule('f', { x: undefined }),
+      oso => oso.queryRule('f', { x: Promise.resolve(1) }),
+      oso => oso.queryRule('g', { x: undefined }, new Variable('y')),
+      oso => oso.queryRule('g', {}, new Variable('y')),
+      oso =>
+        oso.queryRule(
+          'g',
+          {
+            get x() {
+              throw new TypeError('no x');
+            },
+          },
+          new Variable('y'),
+        ),
+      oso =>
+        oso.queryRule(
+          'g',
+          {
+            get x() {
+              throw new RangeError('no x');
+            },
+          },
+          new Variable('y'),
+        ),
+    ],
+    [
+      'f(User); g(x) if x = User; h(x) if x.kind = "organization"; allow_type(_: User, "make", Organization);',
+      (oso, _) => oso.queryRule('f', new Variable('x')),
+      'f(User)',
+      'f(alice)',
+      'g(x)',
+      'g(User)',
+      'h(Organization)',
+      'allow_type(alice, "make", Organization)',
+      'allow_type(alice, "make", Repository)',
+      'allow_type(alice, "make", acme)',
+    ],
+  ),
+  feature(
+    'small programs',
+    [
+      `${basics} f(a, b) if x(a) and y(b); g(a) if not x(a) and y(a); h() if x(z) and not y(z);`,
+      'f(a, b)',
+      'g(1)',
+      'g(2)',
+      'h()',
+    ],
+    ['f(x) if x = x and x > 0; g() if f(_); ', 'f(1)', 'f(0)', 'f(x)', 'g()'],
+    ['f(_x, y) if y = 1;', 'f(x, y)', 'f(1, y)', 'f(x, 2)'],
+    ['f() if false or true; g() if true or false; h() if false or false;', 'f()', 'g()', 'h()'],
+    [
+      'f(x) if x in [1, 2, 3] and x > 1 and cut and x = 3; g(x) if x in [1, 2, 3] and x > 1 and cut;',
+      'f(x)',
+      'g(x)',
+    ],
+    ['f() if 2 > 1 and not (1 > 2) and 1 <= 1 and not (3 <= 2) and 1 != -1 and not (1 != 1);', 'f()'],
+    ['f(a, b) if a in b;', 'f(1, 2)', 'f(1, false)', 'f(1, [1])', 'f("a", "ba")', 'f(1, alice)', 'f(1, nil)'],
+    ['f(a, x) if a = new Money(x);', 'f(a, 3) and a.amount = 3', 'f(a, 3) and a.amount = 4', 'f(five, 5)'],
+    ['f(x) if x := 1 + 1 and x = 2;', 'f(x)', 'f(2)'],
+    [
+      'ancestor(x, y) if parent(x, y); ancestor(x, z) if parent(x, y) and ancestor(y, z); parent(x, y) if y = x.parent;',
+      'ancestor(inner, top)',
+      'ancestor(top, engine)',
+      'ancestor(top, inner)',
+    ],
+  ),
+  feature(
+    'role-based policies in a style of their own',
+    [
+      `allow(actor, action, resource) if has_permission(actor, action, resource);
+       has_role(user: User, name: String, resource: Resource) if
+         role in user.roles and role matches {name: name, resource: resource};
+       actor User {}
+       resource Organization { roles = ["owner", "member"]; permissions = ["invite", "create"];
+         "create" if "member"; "invite" if "owner"; "member" if "owner"; }
+       resource Repository { roles = ["writer", "reader"]; permissions = ["push", "pull"];
+         relations = { parent: Organization };
+         "pull" if "reader"; "push" if "writer"; "reader" if "writer";
+         "reader" if "member" on "parent"; "writer" if "owner" on "parent"; }
+       has_relation(organization: Organization, "parent", repository: Repository) if organization = repository.organization;
+       resource Issue { permissions = ["edit"]; relations = { parent: Repository }; "edit" if "writer" on "parent"; }
+       has_relation(repository: Repository, "parent", issue: Issue) if repository = issue.repository;`,
+      ...['alice', 'bob', 'carol', 'new User("eve", 1)'].flatMap(user => [
+        `allow(${user}, "invite", acme)`,
+        `allow(${user}, "create", acme)`,
+        `allow(${user}, "push", engine)`,
+        `allow(${user}, "pull", secret)`,
+        `allow(${user}, "edit", issue)`,
+        `allow(${user}, action, issue)`,
+      ]),
+    ],
+    [
+      `allow(user: User, action, resource) if role_allows(user.roles, action, resource);
+       role_allows(roles, action, resource) if role in roles and grants(role.name, action) and role.resource = resource.organization;
+       grants("owner", _); grants("member", "read"); grants(name, "list") if name in ["member", "guest"];`,
+      'allow(alice, "anything", engine)',
+      'allow(bob, "read", engine)',
+      'allow(bob, "list", engine)',
+      'allow(bob, "write", engine)',
+      'allow(bob, "write", secret)',
+      'allow(bob, action, engine)',
+    ],
+    [
+      `allow(user, action, resource) if not denied(user, action, resource) and granted(user, action, resource);
+       denied(user, _, _) if user.age < 18; denied(_, "delete", repository: Repository) if repository.isPublic;
+       granted(_: User, "read", _); granted(user: User, _, repository: Repository) if
+         forall(role in user.roles, role.name = "owner") and repository matches {organization: {open: true}};`,
+      ...['alice', 'bob', 'carol', 'guest', 'nil'].flatMap(user =>
+        ['read', 'write', 'delete'].map(action => `allow(${user}, "${action}", site)`),
+      ),
+      'allow(alice, "write", engine)',
+      'allow(alice, "write", secret)',
+    ],
+  ),
+];
