@@ -44,8 +44,8 @@ class Following {
 export function entityAdapter<Query, Row>(access: DataSourceAccess<Query, Row>): EntityAdapter<Query, Row> {
   return {
     select: (entity, condition) => access.select(entity, condition),
-    // Oso itself builds queries here for nothing but relations that a policy follows from a row that is there:
-    // those for lists are made of what registerEntities has it evaluate.
+    // Lists do not come this way: with entities registered, authorizedQuery calls select. What Oso asks for here is what
+    // a relation leads to, where a policy follows it from a row that is there.
     buildQuery: ({ conditions }) => {
       const rhs = conditions[0]?.[0]?.rhs;
       const value = rhs !== undefined && 'value' in rhs ? rhs.value : undefined;
