@@ -109,6 +109,9 @@ const CONDITIONS: Record<string, number[]> = {
   'not task.team.parent.id != 1': [1, 4],
   'not (parent = task.team.parent and parent.id != nil)': [],
   'not (parent = task.team.parent and parent.id = nil)': [1, 2, 3, 4, 5, 6],
+  '_id = task.team.parent.id': [1, 4],
+  'not (_id = task.team.parent.id)': [],
+  'task.team.parent.id = task.team.parent.id': [1, 4],
   'task.id = LIMIT': [3],
   'task.id = 1 or task.id = 2 or task.id = 1': [1, 2],
   'task.done and false': [],
@@ -169,6 +172,18 @@ describe('lists', () => {
       expect(await listed(oso)).to.include(reason);
     });
   }
+
+  it('are refused where a rule follows rows without end', async () => {
+    const policy = `allow(_, "read", task: Task) if above(task.team);
+      above(team: Team) if team.id = 7;
+      above(team: Team) if above(team.parent);`;
+    expect(await listed(await load(new CompiledOso(), policy))).to.include('more than 30 relations in a row');
+  });
+
+  it('take an Oso of any type arguments', () => {
+    registerEntities(new Oso<{ name: string }, 'read', Task, string, object, Task[]>(), description);
+    registerEntities(new CompiledOso<{ name: string }, 'read', Task, string, object, Task[]>(), description);
+  });
 
   it('fail within the budget', async () => {
     const oso = await load(

@@ -74,6 +74,9 @@ const FLIPPED: Readonly<Record<PolicyOperator, PolicyOperator>> = {
   '>=': '<=',
 };
 
+/** More than databases care to join. */
+const MAX_RELATIONS = 30;
+
 /** What policies say of places in rows, as conditions on the rows of one entity. */
 export class Places {
   readonly #classNamed: ClassNamed;
@@ -104,6 +107,26 @@ export class Places {
     return { kind: 'field', path, field };
   }
 
+  /** Whether a place is a row that is reached through relations which may lead nowhere. */
+  mayBeMissing(place: Place): place is RowPlace {
+    return place.kind === 'row' && (place.relation !== undefined || place.path.relations.length > 0);
+  }
+
+  /** That there is a row at a place. */
+  isThere({ path, relation }: RowPlace): Condition {
+    return this.#through(path, from => (relation === undefined ? always : this.#related(from, relation)));
+  }
+
+  /** A rule that follows a relation from row to row, and itself, has no end before there are rows. */
+  refuseEndless({ path }: Place): void {
+    if (path.relations.length < MAX_RELATIONS) return;
+    throw new Unfilterable({
+      reason: `it follows more than ${MAX_RELATIONS} relations in a row, as a rule does that calls itself`,
+      remedy: 'follow as many as there can be, each in a rule of its own',
+      construct: { kind: 'attribute', name: (path.relations.at(-1) as EntityRelation).name },
+    });
+  }
+
   /** Whether what a place stands for is of a class. */
   isA(place: Place | Known, tag: string): Condition {
     if (place.kind === 'rows') return tag === 'List' ? always : never;
@@ -111,9 +134,7 @@ export class Places {
     const entity = place.relation?.target ?? endOf(place.path);
     const isOne = this.#isA(entity, tag);
     if (!isOne) return never;
-    return place.relation === undefined
-      ? this.#through(place.path, () => always)
-      : this.#through(place.path, from => this.#related(from, place.relation as EntityRelation));
+    return this.isThere(place);
   }
 
   /** Whether every row of an entity is of the class; refused where some may be, and some not. */

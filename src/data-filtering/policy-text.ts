@@ -1,7 +1,7 @@
+import type { Oso } from 'oso';
 import { type Policy, readPolicy } from '../polar/policy.js';
 import { formatPlace, type Located, PolicySource, placeOf } from '../polar/source.js';
 import type { Rule, Term } from '../polar/syntax.js';
-import type { PolicyEngine } from '../policy-engine.js';
 import type { Construct } from './unfilterable.js';
 
 interface OsoSource {
@@ -16,7 +16,7 @@ export class PolicyText {
   #cut: string | undefined;
   #onLoad: () => void = () => {};
 
-  constructor(oso: PolicyEngine) {
+  constructor(oso: Pick<Oso, 'getFfi'>) {
     const ffi = oso.getFfi() as { load(sources: readonly OsoSource[]): void };
     const load = ffi.load.bind(ffi);
     ffi.load = sources => {

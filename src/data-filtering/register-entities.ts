@@ -3,7 +3,6 @@ import type { Class } from 'oso/dist/src/types.js';
 import { CompiledOso } from '../polar/compiled-oso.js';
 import { NotCovered } from '../polar/errors.js';
 import { formatPlace } from '../polar/source.js';
-import type { PolicyEngine } from '../policy-engine.js';
 import type { EntityAdapter } from './adapter.js';
 import { errors } from './errors.js';
 import { PlainOso } from './plain-oso.js';
@@ -14,7 +13,13 @@ import { COMPARE, type Obstacle, Unfilterable } from './unfilterable.js';
 import { UnknownRows } from './unknown-rows.js';
 
 /** What is needed of an Oso to filter lists. The class `Oso` of the package `oso` has it, whatever its type arguments are. */
-export type FilteringEngine = PolicyEngine & Pick<Oso, 'query' | 'registerConstant'>;
+export interface FilteringEngine
+  extends Pick<Oso, 'getFfi' | 'query' | 'registerClass' | 'registerConstant'> {
+  authorizedQuery(actor: never, action: never, resourceClass: never): Promise<unknown>;
+  getHost(): Pick<Host, 'externalOp' | 'getType' | 'toPolar' | 'types'> & { adapter: unknown };
+}
+
+type Host = ReturnType<Oso['getHost']>;
 
 const registered = new WeakSet<FilteringEngine>();
 

@@ -71,7 +71,15 @@ export class UnknownRows implements Unknowns {
     return or(results.map(constraints => outcomeOf(constraints).holds));
   }
 
+  isThere(value: Unknown): Constraint | undefined {
+    const found = value.value as Found;
+    if (found instanceof Unfilterable || !this.#places.mayBeMissing(found)) return undefined;
+    return new Step(() => ({ holds: this.#places.isThere(found), fails: never }));
+  }
+
   attribute(value: Unknown, name: string): Unknown {
+    const found = value.value as Found;
+    if (!(found instanceof Unfilterable)) this.#places.refuseEndless(found);
     return new Unknown(unlessUnfilterable(() => this.#places.attribute(placeOf(value), name)));
   }
 

@@ -26,7 +26,10 @@ export function lookUp(
       if (attribute === undefined || attribute.args !== undefined) {
         throw new NotCovered('a method of a value that is not known', placeOf());
       }
-      return found(machine, (machine.unknowns as Unknowns).attribute(object, attribute.name));
+      const unknowns = machine.unknowns as Unknowns;
+      const isThere = machine.negations.length === 0 ? unknowns.isThere(object) : undefined;
+      if (isThere !== undefined) machine.constrain(isThere);
+      return found(machine, unknowns.attribute(object, attribute.name));
     }
     if (object instanceof Instance && attribute !== undefined) {
       return lookup(machine, object.value, attribute, placeOf, found);

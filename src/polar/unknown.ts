@@ -22,6 +22,8 @@ export type Constraint = object;
 export interface Unknowns {
   /** An attribute of a value. */
   attribute(value: Unknown, name: string): Unknown;
+  /** That a value has attributes: elsewhere than in a `not` or a pattern, to ask nil for one is an error. */
+  isThere(value: Unknown): Constraint | undefined;
   /**
    * Any item of a list, and the constraint that there is one: all that come after it speak of this item.
    *
