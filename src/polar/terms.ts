@@ -161,6 +161,18 @@ export function isGround(value: Value): boolean {
   return true;
 }
 
+/** Whether a value is a number that equals nothing, or holds one. */
+export function holdsNaN(value: Value): boolean {
+  const open: Value[] = [value];
+  for (let top = open.pop(), seen = 0; top !== undefined; top = open.pop(), seen++) {
+    const next = deref(top);
+    if (Number.isNaN(numberOf(next))) return true;
+    if (seen > MAX_NODES) throw new NotCovered('a value that holds itself', undefined);
+    for (const part of partsOf(next)) open.push(part);
+  }
+  return false;
+}
+
 /** Whether there is a variable without a value in a list, dictionary or pattern. */
 export function holdsOpenVariable(value: Value): boolean {
   if (typeof value !== 'object' || value instanceof Logical || value instanceof Instance) return false;

@@ -206,8 +206,10 @@ export const logic = [
     ['f(x) if x matches String and x > "a" and x = 1;', 'f(x)'],
     // A variable of several names: which of them is bound decides what is asked again.
     [
-      'f(x) if "a" != x and g(x, true); g(y, y: User); h(x) if "a" != x and i(x); i(y) if y = "b"; j(x) if x != "a" and x = 1;',
+      'f(x) if "a" != x and g(x, true); g(y, y: User); h(x) if "a" != x and i(x); i(y) if y = "b"; j(x) if x != "a" and x = 1; k() if "a" < x and [x, x, nan] = [x, y, *y]; l(x) if x != 1 and x = y and y = {a: [nan]};',
       'j(x)',
+      'k()',
+      'l(x)',
       'f(x)',
       'f("a")',
       'h(x)',
