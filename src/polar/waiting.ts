@@ -12,6 +12,9 @@ import { deref, holdsNaN, holdsOpenVariable, Logical, type Value, type Waiting }
 export function wait(machine: Machine, condition: Waiting): void {
   const left = deref(condition.left);
   const right = deref(condition.right);
+  if (holdsNaN(left) || holdsNaN(right)) {
+    throw new NotCovered('nan in a condition on a variable without a value', undefined);
+  }
   if (holdsOpenVariable(left) || holdsOpenVariable(right)) {
     throw new NotCovered('a condition on several variables without a value', undefined);
   }
