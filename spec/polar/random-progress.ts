@@ -1,11 +1,11 @@
 /** Which engine is being asked. */
 export type Asked = 'none' | 'oso' | 'compiled';
 
-/** What is counted of the cases. */
-export type Count = 'compared' | 'questions' | 'refused' | 'fallbacks';
+/** What is counted of the cases; an unsettled one is one that Oso answers now this way, now that. */
+export type Count = 'compared' | 'questions' | 'refused' | 'fallbacks' | 'unsettled';
 
 const ASKED: readonly Asked[] = ['none', 'oso', 'compiled'];
-const COUNTS: readonly Count[] = ['compared', 'questions', 'refused', 'fallbacks'];
+const COUNTS: readonly Count[] = ['compared', 'questions', 'refused', 'fallbacks', 'unsettled'];
 const BEGUN = 0;
 const ENGINE = 1;
 const LENGTH = 2;
@@ -66,6 +66,7 @@ export class Progress {
       questions: count('questions'),
       refused: count('refused'),
       fallbacks: count('fallbacks'),
+      unsettled: count('unsettled'),
     };
   }
 }

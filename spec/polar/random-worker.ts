@@ -1,6 +1,6 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import fc from 'fast-check';
-import { type Answers, type Case, Engines, isCrash } from './engines.js';
+import { type Answers, askOso, type Case, Engines, isCrash } from './engines.js';
 import { randomCase } from './random.js';
 import { Progress } from './random-progress.js';
 
@@ -13,6 +13,9 @@ export interface Batch {
 
 /** What it says: each mismatch as it is found and made smaller, and at last that it is done. */
 export type Message = { readonly mismatch: string } | { readonly done: true; readonly crashed: boolean };
+
+/** How often Oso is asked again where it seems to differ. */
+const ATTEMPTS = 8;
 
 const { cases, seed, memory } = workerData as Batch;
 const progress = new Progress(memory);
@@ -29,8 +32,15 @@ async function compareBoth(given: Case): Promise<void> {
     crashed = true;
     return;
   }
-  const mismatch = findMismatch(given, oso, compiled);
-  if (mismatch !== undefined) {
+  const at = findMismatch(oso, compiled);
+  if (at !== undefined && (await isUnsettled(given, at, compiled))) {
+    progress.count('unsettled');
+    return;
+  }
+  if (at !== undefined) {
+    const { policy, questions } = given;
+    const asked = `${policy}\n?= ${JSON.stringify(questions[at])}`;
+    const mismatch = `${asked}\noso:      ${oso.answers[at]}\ncompiled: ${compiled.answers[at]}`;
     // Said at once, lest Oso's engine hang on a smaller case.
     say({ mismatch });
     throw new Error(mismatch);
@@ -41,15 +51,29 @@ async function compareBoth(given: Case): Promise<void> {
   if (compiled.fallbacks.length > 0) progress.count('fallbacks');
 }
 
-function findMismatch(given: Case, oso: Answers, compiled: Answers): string | undefined {
+/** Which answer differs. */
+function findMismatch(oso: Answers, compiled: Answers): number | undefined {
   for (const [at, answer] of oso.answers.entries()) {
-    const other = compiled.answers[at];
-    if (answer === other) continue;
+    if (answer === compiled.answers[at]) continue;
     // A query that falls back is asked from its start again, and prints again.
     if (answer.startsWith('printed') && compiled.fallbacks.length > 0) continue;
-    return `${given.policy}\n?= ${JSON.stringify(given.questions[at])}\noso:      ${answer}\ncompiled: ${other}`;
+    return at;
   }
   return undefined;
+}
+
+/**
+ * Whether Oso, asked again, answers as CompiledOso did. The order in which it goes through a variable's conditions is that
+ * of a hash map, and no two hash maps of its engine have the same.
+ */
+async function isUnsettled(given: Case, at: number, compiled: Answers): Promise<boolean> {
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    progress.ask('oso');
+    const { answers } = await askOso(given);
+    progress.ask('none');
+    if (answers[at] === compiled.answers[at]) return true;
+  }
+  return false;
 }
 
 function say(message: Message): void {

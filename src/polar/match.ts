@@ -3,7 +3,17 @@ import { NotCovered, runtimeError } from './errors.js';
 import { isThenable } from './host.js';
 import { lookup } from './lookup.js';
 import type { Code, Machine } from './machine.js';
-import { Dictionary, deref, Instance, isGround, List, Logical, Pattern, type Value } from './terms.js';
+import {
+  Dictionary,
+  deref,
+  holdsRest,
+  Instance,
+  isGround,
+  List,
+  Logical,
+  Pattern,
+  type Value,
+} from './terms.js';
 import { pushItems, unify } from './unify.js';
 import { Unknown, type Unknowns } from './unknown.js';
 import { wait } from './waiting.js';
@@ -189,9 +199,12 @@ function matchWaited(machine: Machine, value: Value, pattern: Pattern, next: Cod
   if (tag !== undefined && pattern.fields.size === 0) return matchClass(machine, left, tag, next);
   refuseNested(pattern);
   const fields = [...pattern.fields].reverse();
+  const placeOf = () => ({ rule: undefined, ...located.source.placeAt(located.offset) });
+  if (isGround(left) && fields.some(([, expected]) => holdsRest(expected))) {
+    throw new NotCovered('a list with a rest, for a variable with conditions', placeOf());
+  }
   // Oso compares such a field with the look-up itself, not with what it finds, where neither holds an object.
   if (isGround(left) && fields.some(([, expected]) => isGround(deref(expected)))) return machine.fail();
-  const placeOf = () => ({ rule: undefined, ...located.source.placeAt(located.offset) });
   const lookUp = (after: Machine, at: number): Code => {
     const field = fields[at];
     if (field === undefined) return next;

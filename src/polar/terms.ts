@@ -22,10 +22,13 @@ export class List {
   readonly rest: Value | undefined;
   /** Made of values, without a variable or constant of the policy anywhere in it. */
   readonly pure: boolean;
-  constructor(items: readonly Value[], rest?: Value, pure = false) {
+  /** Made of a list whose rest variable had a value, and (part of) that. */
+  readonly joined: boolean;
+  constructor(items: readonly Value[], rest?: Value, pure = false, joined = false) {
     this.items = items;
     this.rest = rest;
     this.pure = pure;
+    this.joined = joined;
   }
 }
 
@@ -143,10 +146,13 @@ export function flatten(list: List): List {
     items = items.concat(tail.items);
     rest = tail.rest;
   }
-  return rest === list.rest ? list : new List(items, rest);
+  return rest === list.rest ? list : new List(items, rest, false, true);
 }
 
-/** Whether a value holds no variable and no instance, so that it can be compared without the host. */
+/**
+ * Whether a value holds no variable and no instance, so that it can be compared without the host. A rest variable is one
+ * for Oso even where it has a value.
+ */
 export function isGround(value: Value): boolean {
   const open: Value[] = [value];
   for (let top = open.pop(), seen = 0; top !== undefined; top = open.pop(), seen++) {
@@ -154,11 +160,33 @@ export function isGround(value: Value): boolean {
     if (next instanceof Logical || next instanceof Instance || next instanceof Pattern) return false;
     if (seen > MAX_NODES) throw new NotCovered('a value that holds itself', undefined);
     if (next instanceof List) {
-      if (next.rest !== undefined) open.push(next.rest);
+      if (next.rest !== undefined) return false;
       for (const item of next.items) open.push(item);
     } else if (next instanceof Dictionary) for (const field of next.fields.values()) open.push(field);
   }
   return true;
+}
+
+/** Whether a value is a number that equals nothing, or holds one. */
+export function holdsNaN(value: Value): boolean {
+  return some(value, part => Number.isNaN(numberOf(part)));
+}
+
+/** Whether there is a list with a rest variable, be it with a value, in a value. */
+export function holdsRest(value: Value): boolean {
+  return some(value, part => part instanceof List && (part.rest !== undefined || part.joined));
+}
+
+/** Whether something is true of a value or of any part of it. */
+function some(value: Value, test: (part: Value) => boolean): boolean {
+  const open: Value[] = [value];
+  for (let top = open.pop(), seen = 0; top !== undefined; top = open.pop(), seen++) {
+    const next = deref(top);
+    if (test(next)) return true;
+    if (seen > MAX_NODES) throw new NotCovered('a value that holds itself', undefined);
+    for (const part of partsOf(next)) open.push(part);
+  }
+  return false;
 }
 
 /** Whether there is a variable without a value in a list, dictionary or pattern. */

@@ -111,10 +111,10 @@ export function pushItems(pairs: Value[], left: List, right: List): boolean {
     pairs.push(b.rest, a.rest);
   } else if (a.rest !== undefined && (b.rest === undefined || a.items.length < b.items.length)) {
     if (b.items.length < a.items.length) return false;
-    pairs.push(a.rest, new List(b.items.slice(a.items.length), b.rest, b.pure));
+    pairs.push(a.rest, new List(b.items.slice(a.items.length), b.rest, b.pure, b.joined));
   } else if (b.rest !== undefined) {
     if (a.items.length < b.items.length) return false;
-    pairs.push(b.rest, new List(a.items.slice(b.items.length), a.rest, a.pure));
+    pairs.push(b.rest, new List(a.items.slice(b.items.length), a.rest, a.pure, a.joined));
   } else if (a.items.length !== b.items.length) return false;
   for (let at = Math.min(a.items.length, b.items.length) - 1; at >= 0; at--) {
     pairs.push(a.items[at] as Value, b.items[at] as Value);

@@ -3,7 +3,7 @@ import { NotCovered } from './errors.js';
 import type { Code, Machine } from './machine.js';
 import { match } from './match.js';
 import type { Comparison } from './syntax.js';
-import { deref, holdsOpenVariable, Logical, type Value, type Waiting } from './terms.js';
+import { deref, holdsNaN, holdsOpenVariable, Logical, type Value, type Waiting } from './terms.js';
 
 /**
  * A condition on variables without a value cannot be decided yet. It waits on them, and is asked as soon as one of them
@@ -12,6 +12,9 @@ import { deref, holdsOpenVariable, Logical, type Value, type Waiting } from './t
 export function wait(machine: Machine, condition: Waiting): void {
   const left = deref(condition.left);
   const right = deref(condition.right);
+  if (holdsNaN(left) || holdsNaN(right)) {
+    throw new NotCovered('nan in a condition on a variable without a value', undefined);
+  }
   if (holdsOpenVariable(left) || holdsOpenVariable(right)) {
     throw new NotCovered('a condition on several variables without a value', undefined);
   }
@@ -50,7 +53,7 @@ export function wake(machine: Machine, next: Code): Code {
   const { woken } = machine;
   machine.woken = [];
   for (const variable of woken) {
-    if (Number.isNaN(deref(variable))) throw new NotCovered('nan for a variable with conditions', undefined);
+    if (holdsNaN(variable)) throw new NotCovered('nan for a variable with conditions', undefined);
   }
   const conditions =
     woken.length === 1

@@ -204,14 +204,29 @@ export const logic = [
     ['f(x) if x > "a" and x < 0 and x = 1;', 'f(x)'],
     ['f(x) if x != alice and x > "a" and x = 1;', 'f(x)'],
     ['f(x) if x matches String and x > "a" and x = 1;', 'f(x)'],
-    // A variable of several names: which of them is bound decides what is asked again.
+    // A variable of several names: which of them is bound decides what is asked again. A rest variable stays one.
     [
-      'f(x) if "a" != x and g(x, true); g(y, y: User); h(x) if "a" != x and i(x); i(y) if y = "b"; j(x) if x != "a" and x = 1;',
-      'j(x)',
+      `f(x) if "a" != x and g(x, true); g(y, y: User); h(x) if "a" != x and i(x); i(y) if y = "b";
+       j(x) if x != "a" and x = 1; k() if "a" < x and [x, x, nan] = [x, y, *y];
+       l(x) if x != 1 and x = y and y = {a: [nan]}; m(x) if y = [0] and x != [1, *y] and x = 1;
+       n(x) if forall(y = 0, x == [*y]); o(x) if y = ["b"] and x matches {list: ["a", *y]} and x = {list: ["a", "b"]};
+       p(x) if y = [0] and [1, *w] = [1, 2, *y] and x != 1 and x = w;
+       q(x: {name: nan}, x);`,
       'f(x)',
       'f("a")',
-      'h(x)',
-      'h("a")',
+      ...[
+        'h(x)',
+        'h("a")',
+        'j(x)',
+        'k()',
+        'l(x)',
+        'm(x)',
+        'n(34)',
+        'n(alice.age)',
+        'o(x)',
+        'p(x)',
+        'q(x, {name: _})',
+      ],
     ],
     ['f(x) if "a" != x and g(x); g(y) if y in ["a", "b"];', 'f(x)', 'f("a")', 'f(1)'],
     ['f(x) if 2 > x and g(x); g(y) if y in [1, 2, 3, 0.5];', 'f(x)', 'f(1)', 'f(3)'],
