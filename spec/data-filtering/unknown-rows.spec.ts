@@ -30,7 +30,10 @@ const description: SchemaDescription = {
   Team: {
     class: Team,
     fields: { id: 'integer', parentId: { type: 'integer', nullable: true } },
-    relations: { parent: { one: 'Team', on: { parentId: 'id' } } },
+    relations: {
+      parent: { one: 'Team', on: { parentId: 'id' } },
+      children: { many: 'Team', on: { id: 'parentId' } },
+    },
   },
   Task: {
     class: Task,
@@ -112,6 +115,8 @@ const CONDITIONS: Record<string, number[]> = {
   '_id = task.team.parent.id': [1, 4],
   'not (_id = task.team.parent.id)': [],
   'task.team.parent.id = task.team.parent.id': [1, 4],
+  'forall(_team in task.team.parent.children, 1 = 1)': [1, 4],
+  'not (not (_team in task.team.parent.children and 1 = 2))': [],
   'task.id = LIMIT': [3],
   'task.id = 1 or task.id = 2 or task.id = 1': [1, 2],
   'task.done and false': [],

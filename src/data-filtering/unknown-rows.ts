@@ -22,9 +22,11 @@ type RowConstraint = Step | AnyRow;
 /** A condition that stands on its own. */
 class Step {
   readonly #outcome: () => Outcome;
+  readonly mayFail: boolean;
 
-  constructor(outcome: () => Outcome) {
+  constructor(outcome: () => Outcome, mayFail = false) {
     this.#outcome = outcome;
+    this.mayFail = mayFail;
   }
 
   before(rest: () => Outcome): Outcome {
@@ -36,6 +38,8 @@ class Step {
 
 /** That there is a row of a relation, of which what comes after it speaks. */
 class AnyRow {
+  /** It is an error to look for a row in what is not there. */
+  readonly mayFail = true;
   readonly #item: Item;
 
   constructor(item: Item) {
@@ -101,7 +105,7 @@ export class UnknownRows implements Unknowns {
   }
 
   isTrue(value: Unknown): Constraint {
-    return new Step(() => this.#places.isTrue(placeOf(value)));
+    return new Step(() => this.#places.isTrue(placeOf(value)), true);
   }
 
   isA(value: Unknown, tag: string): boolean | Constraint {
@@ -111,12 +115,18 @@ export class UnknownRows implements Unknowns {
     return condition === never ? false : new Step(() => ({ holds: condition, fails: never }));
   }
 
-  none(alternatives: readonly (readonly Constraint[])[]): Constraint {
+  mayFail(constraint: Constraint): boolean {
+    return (constraint as RowConstraint).mayFail;
+  }
+
+  none(
+    alternatives: readonly (readonly Constraint[])[],
+    failing: readonly (readonly Constraint[])[],
+  ): Constraint {
     return new Step(() => {
-      const outcomes = alternatives.map(constraints => outcomeOf(constraints));
-      const fails = or(outcomes.map(outcome => outcome.fails));
-      return { holds: and([negate(or(outcomes.map(({ holds }) => holds))), negate(fails)]), fails };
-    });
+      const fails = or(failing.map(constraints => outcomeOf(constraints).fails));
+      return { holds: and([negate(this.conditionOf(alternatives)), negate(fails)]), fails };
+    }, failing.length > 0);
   }
 }
 

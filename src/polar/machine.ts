@@ -51,6 +51,8 @@ export interface Negation {
   readonly constraints: number;
   /** What has to hold of unknown values for the condition to hold, in each of the ways that were found. */
   readonly alternatives: (readonly Constraint[])[];
+  /** What has to hold of them for it to come to a constraint that may fail, which is the last. */
+  readonly failing: (readonly Constraint[])[];
   held: boolean;
 }
 
@@ -239,6 +241,10 @@ export class Machine {
   constrain(constraint: Constraint): void {
     this.constraints.push(constraint);
     this.#trail.push(this.#unconstrain);
+    const negation = this.negations.at(-1);
+    if (negation !== undefined && this.unknowns?.mayFail(constraint)) {
+      negation.failing.push(this.constraints.slice(negation.constraints));
+    }
   }
 
   readonly #unconstrain: Undo = { undo: () => this.constraints.pop() };

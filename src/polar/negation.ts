@@ -28,6 +28,7 @@ export function negate(compile: (held: Code) => Code, next: Code, placeOf: Place
       delayed: machine.delayed.length,
       constraints: machine.constraints.length,
       alternatives: [],
+      failing: [],
       held: false,
     };
     machine.conditional = true;
@@ -35,10 +36,11 @@ export function negate(compile: (held: Code) => Code, next: Code, placeOf: Place
     machine.choose(after => {
       after.choices.pop();
       after.negations.pop();
-      if (negation.held) return after.fail();
-      const { alternatives } = negation;
-      if (alternatives.length > 0) after.constrain((after.unknowns as Unknowns).none(alternatives));
-      return next;
+      const { held, alternatives, failing } = negation;
+      if (alternatives.length > 0 || failing.length > 0) {
+        after.constrain((after.unknowns as Unknowns).none(held ? [] : alternatives, failing));
+      }
+      return held ? after.fail() : next;
     });
     return condition;
   };

@@ -44,6 +44,16 @@ export interface Unknowns {
   isTrue(value: Unknown): Constraint;
   /** Whether a value is of a class; a constraint, where that depends. */
   isA(value: Unknown, tag: string): boolean | Constraint;
-  /** None of the alternatives holds, each being all of its constraints. */
-  none(alternatives: readonly (readonly Constraint[])[]): Constraint;
+  /** Whether asking for a constraint can be an error of the policy, where it does not just fail to hold. */
+  mayFail(constraint: Constraint): boolean;
+  /**
+   * None of the alternatives holds, each being all of its constraints.
+   *
+   * @param failing constraints of which the last may fail where those before it hold; that is an error of the whole,
+   *   whatever would have come after
+   */
+  none(
+    alternatives: readonly (readonly Constraint[])[],
+    failing: readonly (readonly Constraint[])[],
+  ): Constraint;
 }
