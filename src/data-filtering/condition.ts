@@ -65,11 +65,16 @@ export function or(conditions: readonly Condition[]): Condition {
 function combine(kind: 'and' | 'or', conditions: readonly Condition[]): Condition {
   const decides = kind === 'and' ? 'never' : 'always';
   const changesNothing = kind === 'and' ? 'always' : 'never';
+  const given: Condition[] = [];
+  for (const condition of conditions) {
+    if (condition.kind === decides) return condition;
+    if (condition.kind === kind) given.push(...condition.conditions);
+    else if (condition.kind !== changesNothing) given.push(condition);
+  }
+  if (given.length < 2) return given[0] ?? (kind === 'and' ? always : never);
   const parts: Condition[] = [];
   const bySubject = new Map<string, number>();
-  for (const condition of conditions.flatMap(each => (each.kind === kind ? each.conditions : [each]))) {
-    if (condition.kind === decides) return condition;
-    if (condition.kind === changesNothing) continue;
+  for (const condition of given) {
     const subjects = subjectsOf(kind, condition);
     const subject = subjects.find(each => bySubject.has(each));
     if (subject === undefined) {
@@ -84,7 +89,6 @@ function combine(kind: 'and' | 'or', conditions: readonly Condition[]): Conditio
     for (const each of subjectsOf(kind, merged)) bySubject.set(each, at);
     parts[at] = merged;
   }
-  if (parts.length === 0) return kind === 'and' ? always : never;
   return parts.length === 1 ? (parts[0] as Condition) : { kind, conditions: parts };
 }
 
@@ -96,9 +100,8 @@ function subjectsOf(kind: 'and' | 'or', condition: Condition): readonly string[]
   if (condition.kind === 'exists' && (kind === 'or' || condition.relation.kind === 'one')) {
     return [`exists ${keyOfStep(condition)}`];
   }
-  const subjects = [keyOf(condition)];
-  if (kind === 'or') for (const { subject } of listsIn(condition)) subjects.push(subject);
-  return subjects;
+  const lists = kind === 'or' ? listsIn(condition) : [];
+  return lists.length === 0 ? [keyOf(condition)] : lists.map(({ subject }) => subject);
 }
 
 /** Brings together two conditions that have a subject in common. */
@@ -110,6 +113,7 @@ function merge(kind: 'and' | 'or', subject: string, left: Condition, right: Cond
   const other = listsIn(right).find(list => list.subject === subject);
   if (one === undefined || other === undefined) return left;
   const values = [...new Set([...valuesOf(one.list), ...valuesOf(other.list)])];
+  if (values.length === valuesOf(one.list).length) return left;
   const { column } = one.list;
   return and([...one.others, { kind: 'in', column, values }]);
 }

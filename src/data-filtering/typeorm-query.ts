@@ -43,11 +43,20 @@ export function confine<Row extends ObjectLiteral>(
 ): SelectQueryBuilder<Row> {
   query.setParameters(values);
   keep(query.expressionMap, condition, '');
-  if (condition === undefined) return query;
+  if (condition !== undefined) checkOnce(query, condition);
+  return query;
+}
+
+const checked = new WeakSet<object>();
+
+/** Whether this TypeORM builds queries as expected does not change from one to the next of a class. */
+function checkOnce<Row extends ObjectLiteral>(query: SelectQueryBuilder<Row>, condition: string): void {
+  const { metadata } = query.expressionMap.mainAlias as { metadata: object };
+  if (checked.has(metadata)) return;
   for (const made of [query, query.clone()]) {
     if (!made.getQuery().includes(condition)) throw unknownTypeorm();
   }
-  return query;
+  checked.add(metadata);
 }
 
 function keep(map: QueryExpressionMap, condition: string | undefined, added: string): void {
