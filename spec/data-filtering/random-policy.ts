@@ -495,7 +495,9 @@ class PolicyWriter {
       alternatives: this.#draw(fc.subarray, [...texts], { minLength: 1 }),
       joined: (each: readonly string[]) => each.join(''),
     });
-    const lines = (...texts: string[]) => some(texts.map(each => `  ${each};\n`));
+    // A role may take several of these, one after the other: they are no alternatives to each other.
+    const lines = (...texts: string[]) =>
+      this.#draw(fc.subarray, texts, { minLength: 1 }).map(each => `  ${each};\n`);
     return [
       'actor User {}\n',
       'resource Organization {\n  roles = ["owner", "member", "guest"];\n  permissions = ["read", "write"];\n',
