@@ -53,7 +53,7 @@ export interface Item {
   readonly list: string;
   readonly row: RowPlace;
   /** That there is such a row, for which a condition holds. */
-  exists(condition: () => Condition): Condition;
+  exists(condition: Condition): Condition;
   /** That what the relation belongs to is not there. */
   missing(): Condition;
 }
@@ -350,7 +350,7 @@ export class Places {
     return {
       list: `${from.number}.${relation.name}`,
       row: { kind: 'row', path: { from: to, relations: [] }, relation: undefined },
-      exists: condition => this.#through(path, () => exists(relation, from, to, condition())),
+      exists: condition => this.#through(path, () => exists(relation, from, to, condition)),
       missing: () => this.#missingPath(path),
     };
   }

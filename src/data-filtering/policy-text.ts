@@ -1,6 +1,6 @@
 import type { Oso } from 'oso';
 import { type Policy, readPolicy } from '../polar/policy.js';
-import { formatPlace, type Located, PolicySource, placeOf } from '../polar/source.js';
+import { formatPlace, type Place, PolicySource, placeOf } from '../polar/source.js';
 import type { Rule, Term } from '../polar/syntax.js';
 import type { Construct } from './unfilterable.js';
 
@@ -74,7 +74,7 @@ export class PolicyText {
     const found = new Set<string>();
     for (const rule of this.#reachable()) {
       for (const term of termsOf(rule)) {
-        if (isMeantBy(term)) found.add(`rule \`${rule.name}\` at ${formatPlace(placeOf(term as Located))}`);
+        if (isMeantBy(term)) found.add(describeRule(rule.name, placeOf(term)));
       }
     }
     return [...found];
@@ -94,6 +94,11 @@ export class PolicyText {
     }
     return rules;
   }
+}
+
+/** "rule `allow` at policy.polar:3:7" */
+export function describeRule(rule: string | undefined, place: Place): string {
+  return `rule \`${rule}\` at ${formatPlace(place)}`;
 }
 
 function isMeant(term: Term, construct: Construct): boolean {

@@ -2,11 +2,10 @@ import type { Oso } from 'oso';
 import type { Class } from 'oso/dist/src/types.js';
 import { CompiledOso } from '../polar/compiled-oso.js';
 import { NotCovered } from '../polar/errors.js';
-import { formatPlace } from '../polar/source.js';
 import type { EntityAdapter } from './adapter.js';
 import { errors } from './errors.js';
 import { PlainOso } from './plain-oso.js';
-import { PolicyText } from './policy-text.js';
+import { describeRule, PolicyText } from './policy-text.js';
 import { FollowedRelation } from './related.js';
 import { type Entity, entityOf, type FieldType, type Schema } from './schema.js';
 import { COMPARE, type Obstacle, Unfilterable } from './unfilterable.js';
@@ -106,9 +105,6 @@ async function authorizedQuery(
   }
 }
 
-/** What the compiled form calls a value that is not known is one of the database's rows. */
-const UNKNOWN = 'of its rows';
-
 const CUT: Obstacle = {
   reason: '`cut` decides by the order of rules',
   remedy: 'say with `not` in the other rules what they leave to the one that cuts',
@@ -121,10 +117,10 @@ function explained(error: unknown, text: PolicyText): unknown {
   }
   if (error instanceof NotCovered) {
     const { construct, place } = error;
-    const reason = `no database can be asked for ${construct.replace('which is not known', UNKNOWN).replace('that is not known', UNKNOWN)}`;
+    const reason = `no database can be asked for ${construct}`;
     return errors.unfilterable(
       { reason, remedy: COMPARE },
-      place === undefined ? [] : [`rule \`${place.rule}\` at ${formatPlace(place)}`],
+      place === undefined ? [] : [describeRule(place.rule, place)],
     );
   }
   return error;

@@ -53,8 +53,8 @@ class AnyRow {
   before(rest: () => Outcome): Outcome {
     const { holds, fails } = rest();
     return {
-      holds: this.#item.exists(() => holds),
-      fails: or([this.#item.missing(), this.#item.exists(() => fails)]),
+      holds: this.#item.exists(holds),
+      fails: or([this.#item.missing(), this.#item.exists(fails)]),
     };
   }
 }

@@ -245,7 +245,7 @@ export class Compiler {
         throw new NotCovered(`"${operator}" on a variable without a value`, place());
       }
       if (a instanceof Unknown || b instanceof Unknown) {
-        throw new NotCovered(`"${operator}" on a value that is not known`, place());
+        throw new NotCovered(`"${operator}" on a value of its rows`, place());
       }
       return unify(machine, calculate(operator, a, b, place), buildResult(machine.frame), next);
     };

@@ -24,7 +24,7 @@ export function lookUp(
     const attribute = attributeOf(field(machine.frame));
     if (object instanceof Unknown) {
       if (attribute === undefined || attribute.args !== undefined) {
-        throw new NotCovered('a method of a value that is not known', placeOf());
+        throw new NotCovered('a method of a value of its rows', placeOf());
       }
       const unknowns = machine.unknowns as Unknowns;
       const isThere = machine.negations.length === 0 ? unknowns.isThere(object) : undefined;

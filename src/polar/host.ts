@@ -252,7 +252,7 @@ export class PolicyHost {
   #toJs(value: Value, nameOf: (variable: Logical) => string, path: Logical[]): unknown {
     if (typeof value !== 'object') return value;
     if (value instanceof Unknown)
-      throw new NotCovered('JavaScript that is given a value which is not known', undefined);
+      throw new NotCovered('JavaScript that is given a value of its rows', undefined);
     if (value instanceof Instance) {
       if (value.value === UNMADE)
         throw new NotCovered('an instance as an argument of its own constructor', undefined);

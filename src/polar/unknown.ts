@@ -3,7 +3,8 @@ import { Instance } from './terms.js';
 
 /**
  * A value that is not known, because it is in a database: a row of which there is only the class, or a field of it. It
- * goes through a policy like any object of the host, and what is asked of it is noted as a constraint.
+ * goes through a policy like any object of the host, and what is asked of it is noted as a constraint. What is not covered
+ * of it is told as what no database can be asked for: "a method of a value of its rows".
  */
 export class Unknown extends Instance {
   constructor(place: unknown) {
