@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { describedSchema, type SchemaDescription } from '../../src/data-filtering/describe.js';
 import { entityOf } from '../../src/data-filtering/schema.js';
-import { description, Expense, schema, Tag, User } from './world.js';
+import { description, Expense, schema, Tag, User } from './support/world.js';
 
 class Note {}
 

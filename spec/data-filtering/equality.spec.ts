@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { equalityOf } from '../../src/data-filtering/equality.js';
-import { Expense, Membership, schema, User } from './world.js';
+import { Expense, Membership, schema, User } from './support/world.js';
 
 const equals = equalityOf(() => schema);
 const user = (fields: Partial<User>) => Object.assign(new User(), fields);

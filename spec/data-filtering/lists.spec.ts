@@ -1,9 +1,18 @@
 import { expect } from 'chai';
 import { Oso } from 'oso';
-import { arrayAdapter, entityEquality, registerEntities } from '../../src/data-filtering/array.js';
+import { arrayAdapter, entityEquality, registerEntities } from '../../src/data-filtering/array/index.js';
 import { CompiledOso } from '../../src/polar/index.js';
-import type { Engine } from './store.js';
-import { type Data, description, Expense, Line, Membership, Organization, Tag, User } from './world.js';
+import type { Engine } from './support/store.js';
+import {
+  type Data,
+  description,
+  Expense,
+  Line,
+  Membership,
+  Organization,
+  Tag,
+  User,
+} from './support/world.js';
 
 const ACME = '0b9d7bd8-5f0c-4a58-9c1e-0a1b2c3d4e5f';
 

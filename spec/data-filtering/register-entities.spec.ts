@@ -1,9 +1,9 @@
 import { expect } from 'chai';
 import { Oso } from 'oso';
-import { arrayAdapter, entityEquality, registerEntities } from '../../src/data-filtering/array.js';
+import { arrayAdapter, entityEquality, registerEntities } from '../../src/data-filtering/array/index.js';
 import { CompiledOso } from '../../src/polar/index.js';
-import type { Engine } from './store.js';
-import { description, Expense, Membership, Organization, User } from './world.js';
+import type { Engine } from './support/store.js';
+import { description, Expense, Membership, Organization, User } from './support/world.js';
 
 const ann = Object.assign(new User(), { id: 'ann' });
 const expenseOf = (ownerId: string, id: number) =>

@@ -1,12 +1,12 @@
 import { expect } from 'chai';
 import { Oso } from 'oso';
-import { arrayAdapter, entityEquality, registerEntities } from '../../src/data-filtering/array.js';
+import { arrayAdapter, entityEquality, registerEntities } from '../../src/data-filtering/array/index.js';
 import { registerSchema } from '../../src/data-filtering/register-entities.js';
 import type { Entity, Field } from '../../src/data-filtering/schema.js';
 import { KoaOsoError } from '../../src/index.js';
 import { CompiledOso } from '../../src/polar/index.js';
-import type { Engine } from './store.js';
-import { description, Expense, schema, User } from './world.js';
+import type { Engine } from './support/store.js';
+import { description, Expense, schema, User } from './support/world.js';
 
 class Travel extends Expense {}
 

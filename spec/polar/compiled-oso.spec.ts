@@ -14,7 +14,7 @@ import {
   PolicyError,
   UnregisteredClassError,
 } from '../../src/polar/index.js';
-import { Admin, User } from './world.js';
+import { Admin, User } from './support/world.js';
 
 async function load(policy: string, options: ConstructorParameters<typeof CompiledOso>[0] = {}) {
   const oso = new CompiledOso(options);

@@ -14,7 +14,7 @@ import {
   type CompiledAnswers,
   countEngineQueries,
   isCrash,
-} from './engines.js';
+} from './support/engines.js';
 
 const features: readonly Feature[] = [
   ...syntax,

@@ -5,8 +5,8 @@ import { expect } from 'chai';
 import { ForbiddenError, NotFoundError, Oso, Variable } from 'oso';
 import { Predicate } from 'oso/dist/src/Predicate.js';
 import { CompiledOso } from '../../src/polar/index.js';
-import { answerTo, collect, quietly } from './engines.js';
-import { Admin, Money, makeWorld, Organization, Repository, Team, User } from './world.js';
+import { answerTo, collect, quietly } from './support/engines.js';
+import { Admin, Money, makeWorld, Organization, Repository, Team, User } from './support/world.js';
 
 type Options = NonNullable<ConstructorParameters<typeof Oso>[0]>;
 

@@ -1,7 +1,7 @@
 import { Worker } from 'node:worker_threads';
 import { expect } from 'chai';
-import { type Count, Progress } from './random-progress.js';
-import type { Batch, Message } from './random-worker.js';
+import { type Count, Progress } from './support/random-progress.js';
+import type { Batch, Message } from './support/random-worker.js';
 
 /** As many cases as asked for by FUZZ_CASES, from the seed FUZZ_SEED; npm test runs the same ones each time. */
 const cases = Number(process.env.FUZZ_CASES ?? 2000);
@@ -46,7 +46,7 @@ function runInWorker(batch: Omit<Batch, 'memory'>): Promise<BatchResult> {
   return new Promise((resolve, reject) => {
     const progress = new Progress();
     const workerData: Batch = { ...batch, memory: progress.memory };
-    const worker = new Worker(new URL('./random-worker.js', import.meta.url), { workerData });
+    const worker = new Worker(new URL('./support/random-worker.js', import.meta.url), { workerData });
     let mismatch: string | undefined;
     const end = (ending: Partial<BatchResult>): void => {
       clearInterval(watch);

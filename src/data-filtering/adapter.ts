@@ -1,5 +1,5 @@
 import type { Oso } from 'oso';
-import type { Condition } from './condition.js';
+import type { Condition } from './condition/condition.js';
 import { errors } from './errors.js';
 import { Related } from './related.js';
 import type { Entity } from './schema.js';

@@ -2,14 +2,14 @@ import type { Oso } from 'oso';
 import type { Class } from 'oso/dist/src/types.js';
 import { CompiledOso } from '../polar/compiled-oso.js';
 import { NotCovered } from '../polar/errors.js';
+import { PlainOso } from '../polar/plain-oso.js';
 import type { EntityAdapter } from './adapter.js';
 import { errors } from './errors.js';
-import { PlainOso } from './plain-oso.js';
-import { describeRule, PolicyText } from './policy-text.js';
+import { describeRule, PolicyText } from './policy/find-construct.js';
+import { UnknownRows } from './policy/unknown-rows.js';
 import { FollowedRelation } from './related.js';
 import { type Entity, entityOf, type FieldType, type Schema } from './schema.js';
 import { COMPARE, type Obstacle, Unfilterable } from './unfilterable.js';
-import { UnknownRows } from './unknown-rows.js';
 
 /** What is needed of an Oso to filter lists. The class `Oso` of the package `oso` has it, whatever its type arguments are. */
 export interface FilteringEngine

@@ -1,5 +1,5 @@
 import { Relation } from 'oso';
-import type { LoadedRelation } from '../polar/host.js';
+import type { LoadedRelation } from '../polar/values/host.js';
 import type { Entity, EntityRelation } from './schema.js';
 
 /**

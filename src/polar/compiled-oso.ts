@@ -6,14 +6,20 @@ import {
   PolarFileNotFoundError,
 } from 'oso/dist/src/errors.js';
 import { Predicate } from 'oso/dist/src/Predicate.js';
+import {
+  CompiledPolicy,
+  checkClasses,
+  type Policy,
+  readPolicy,
+  type UnreadPolicy,
+} from './compile/policy.js';
 import { describePlace, NotCovered, PolicyError, type PolicyPlace } from './errors.js';
-import { type EqualityFn, PolicyHost } from './host.js';
-import type { Budget } from './machine.js';
+import type { Budget } from './evaluate/machine.js';
 import type { Observer } from './observe.js';
-import { CompiledPolicy, checkClasses, type Policy, readPolicy, type UnreadPolicy } from './policy.js';
 import { type Bindings, type CompiledQuery, compileQuery, Query } from './query.js';
-import { PolicySource, placeOf } from './source.js';
-import type { Constraint, Unknowns } from './unknown.js';
+import { PolicySource, placeOf } from './syntax/source.js';
+import { type EqualityFn, PolicyHost } from './values/host.js';
+import type { Constraint, Unknowns } from './values/unknown.js';
 
 type OsoOptions = NonNullable<ConstructorParameters<typeof Oso>[0]>;
 type RegisterClassArguments = Parameters<Oso['registerClass']>;

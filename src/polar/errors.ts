@@ -1,4 +1,4 @@
-import { formatPlace, type Place } from './source.js';
+import { formatPlace, type Place } from './syntax/source.js';
 
 /** Where in a policy something happened. */
 export interface PolicyPlace extends Place {

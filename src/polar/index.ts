@@ -6,6 +6,6 @@ export {
   type PolicyPlace,
   UnregisteredClassError,
 } from './errors.js';
-export type { Budget } from './machine.js';
+export type { Budget } from './evaluate/machine.js';
 export type { Observation, Observer } from './observe.js';
-export type { Place } from './source.js';
+export type { Place } from './syntax/source.js';

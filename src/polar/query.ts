@@ -1,17 +1,17 @@
-import { Compiler } from './compile.js';
+import { Compiler } from './compile/condition.js';
+import type { CompiledPolicy } from './compile/policy.js';
+import { Scope } from './compile/scope.js';
 import { NotCovered, runtimeError } from './errors.js';
-import { hoistQuery, isAnonymous } from './hoist.js';
-import type { PolicyHost } from './host.js';
-import { type Budget, type Code, type Frame, Machine, type Outcome } from './machine.js';
-import { parseQuery } from './parser.js';
-import type { CompiledPolicy } from './policy.js';
-import { Scope } from './scope.js';
-import { PolicySource } from './source.js';
-import type { Term } from './syntax.js';
-import { cuts, findTwin } from './term-key.js';
-import { deref, Logical, type Value } from './terms.js';
-import type { Constraint, Unknowns } from './unknown.js';
-import { isOpen } from './waiting.js';
+import { type Budget, type Code, type Frame, Machine, type Outcome } from './evaluate/machine.js';
+import { isOpen } from './evaluate/waiting.js';
+import { cuts, findTwin } from './syntax/analysis.js';
+import { hoistQuery, isAnonymous } from './syntax/hoist.js';
+import { parseQuery } from './syntax/parser.js';
+import { PolicySource } from './syntax/source.js';
+import type { Term } from './syntax/tree.js';
+import type { PolicyHost } from './values/host.js';
+import type { Constraint, Unknowns } from './values/unknown.js';
+import { deref, Logical, type Value } from './values/values.js';
 
 /** More alternatives than this are no condition that anybody can make use of. */
 const MAX_ALTERNATIVES = 10_000;

@@ -4,7 +4,7 @@ import type { DecisionOptions, ResourceClass } from '../request-oso.js';
 import { loadedResources, type RouteCheck, requestOso, validate } from '../route-check.js';
 import type { DefaultAction, DefaultActor } from '../types.js';
 import { declare, nameOf } from './declarations.js';
-import { ownParameters } from './seam.js';
+import { ownParameters } from './patches.js';
 
 /** A decorator for controller classes and their methods. */
 export interface ControllerDecorator {

@@ -1,5 +1,5 @@
 import 'reflect-metadata';
-import { install } from './seam.js';
+import { install } from './patches.js';
 
 export {
   Authorize,

@@ -1,5 +1,5 @@
 import { Variable } from 'oso';
-import type { Question } from '../engines.js';
+import type { Question } from '../support/engines.js';
 import { feature, policies, queries } from './corpus.js';
 
 /** What policies ask of an application's classes and values. */

@@ -1,4 +1,4 @@
-import type { Question } from '../engines.js';
+import type { Question } from '../support/engines.js';
 import { feature, policies } from './corpus.js';
 
 const ROLES = `

@@ -1,4 +1,4 @@
-import type { Case, Question } from '../engines.js';
+import type { Case, Question } from '../support/engines.js';
 
 /** Cases of one language feature: a policy, then what it is asked. */
 export interface Feature {

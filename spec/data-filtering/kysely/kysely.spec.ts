@@ -1,0 +1,557 @@
+import { expect } from 'chai';
+import { expectTypeOf } from 'expect-type';
+import Koa from 'koa';
+import { KoaOso, KoaOsoError, type RequestOso } from 'koa-oso';
+import { type AuthorizedQuery, instancesOf, kyselyAdapter, registerEntities } from 'koa-oso/kysely';
+import {
+  CamelCasePlugin,
+  Kysely,
+  MysqlDialect,
+  PostgresDialect,
+  type SelectQueryBuilder,
+  SqliteDialect,
+  sql,
+} from 'kysely';
+import { Oso } from 'oso';
+import pg from 'pg';
+import request from 'supertest';
+import { forKysely, openSqlJs } from '../../support/sql-js.js';
+import { itAgrees } from '../support/agreement.js';
+import { kyselyStores, SCHEMA, type WorldDatabase } from '../support/kysely-store.js';
+import { actor, HOSTILE, LISTS, POLICY, smallWorld } from '../support/small-world.js';
+import { description, Expense, Line, Tag, User } from '../support/world.js';
+
+type Expenses = AuthorizedQuery<WorldDatabase, 'expenses'>;
+
+for (const store of kyselyStores()) {
+  describe(store.name, () => {
+    const isSqlite = store.name.endsWith('SQLite');
+    let oso: Oso;
+
+    before(async () => {
+      await store.open();
+      await store.fill(smallWorld);
+      oso = store.oso(Oso);
+      await oso.loadStr(POLICY);
+    });
+
+    after(() => store.close());
+
+    const queryOf = async (action: string, user = actor()) =>
+      (await oso.authorizedQuery(user, action, Expense)) as Expenses;
+    const idsOf = async (action: string, user = actor()) =>
+      (await (await queryOf(action, user)).orderBy('id').execute()).map(({ id }) => id);
+
+    // Oso throws where a policy reads an attribute of nil: that is no permission.
+    const isAllowed = (action: string, expense: unknown) =>
+      oso.isAllowed(actor(), action, expense).catch(() => false);
+
+    describe('authorizedQuery', () => {
+      it('is one statement, whose values are bound', async () => {
+        const query = await queryOf('see');
+        store.queries();
+        expect((await query.execute()).map(({ id }) => id)).to.have.members([1, 2]);
+        const placeholder = isSqlite ? ' collate binary = ?' : ' = $1';
+        expect(store.queries()).to.deep.equal([
+          {
+            sql:
+              'select "expenses".* from (select "t0".* from "expenses" as "t0" where "t0"."deleted_at" is null ' +
+              `and "t0"."owner_id"${placeholder}) as "expenses"`,
+            parameters: ['ann'],
+          },
+        ]);
+      });
+
+      it('asks of the database nothing while it is made', async () => {
+        store.queries();
+        await queryOf('approve');
+        expect(store.queries()).to.be.empty;
+      });
+
+      it('binds what tries to break out of the text', async () => {
+        const query = await queryOf('read', actor(HOSTILE));
+        expect(query.compile().sql).not.to.include('DROP');
+        expect(query.compile().parameters).to.deep.equal([HOSTILE]);
+        expect((await query.execute()).map(({ id }) => id)).to.deep.equal([5]);
+      });
+
+      it('is empty where nothing is allowed', async () => {
+        const query = await queryOf('delete');
+        expect(query.compile().sql).to.include('where 1 = 0');
+        expect(await query.execute()).to.be.empty;
+      });
+
+      it('has no condition where all is allowed', async () => {
+        const query = (await oso.authorizedQuery(actor(), 'browse', Tag)) as AuthorizedQuery<
+          WorldDatabase,
+          'tags'
+        >;
+        expect(query.compile().sql).to.equal(
+          'select "tags".* from (select "t0".* from "tags" as "t0") as "tags"',
+        );
+        expect(await query.execute()).to.have.length(2);
+      });
+
+      it('leaves out rows that count as deleted', async () => {
+        expect(await idsOf('browse')).to.deep.equal([1, 2, 3, 4, 5]);
+      });
+
+      for (const [action, expected] of Object.entries(LISTS)) {
+        it(`finds what the policy says of "${action}"`, async () => {
+          expect(await idsOf(action)).to.deep.equal(expected);
+          for (const expense of smallWorld.Expense.filter(each => each.deletedAt === null)) {
+            expect(await isAllowed(action, expense), `expense ${expense.id}`).to.equal(
+              expected.includes(expense.id),
+            );
+          }
+        });
+      }
+
+      it('compares dates to the millisecond', async () => {
+        const at = (time: string) => actor('ann', new Date(time));
+        expect(await idsOf('dated', at('2024-02-29T00:00:00.001Z'))).to.deep.equal([1]);
+        expect(await idsOf('dated', at('2024-02-29T00:00:00.000Z'))).to.be.empty;
+        expect(await idsOf('undated', at('2024-02-29T00:00:00.001Z'))).to.deep.equal([2, 3, 4, 5]);
+      });
+
+      it('joins rows of one table to each other, by composite keys', async () => {
+        const query = (await oso.authorizedQuery(actor(), 'next', Line)) as AuthorizedQuery<
+          WorldDatabase,
+          'lines'
+        >;
+        expect(await query.select(['expense_id', 'number']).execute()).to.deep.equal([
+          { expense_id: 1, number: 2, cents: 7, previous_number: 1 },
+        ]);
+      });
+    });
+
+    it('asks no row for a part of a key whose other part is null', async () => {
+      const lines = (await oso.authorizedResources(actor(), 'after', Line)) as Line[];
+      expect(lines.map(({ expenseId, number }) => [expenseId, number])).to.deep.equal([[1, 2]]);
+    });
+
+    describe('a query that is refined', () => {
+      it('takes conditions, an order and a page, and counts', async () => {
+        const query = await queryOf('browse');
+        const submitted = query.where('expenses.status', '=', 'submitted');
+        const page = await submitted.orderBy('expenses.id', 'desc').limit(2).offset(1).execute();
+        expect(page.map(({ id }) => id)).to.deep.equal([4, 2]);
+        const { total } = await submitted
+          .clearSelect()
+          .select(({ fn }) => fn.countAll<number | string>().as('total'))
+          .executeTakeFirstOrThrow();
+        expect(Number(total)).to.equal(4);
+      });
+
+      it('takes joins', async () => {
+        const rows = await (await queryOf('public'))
+          .innerJoin('users', 'users.id', 'expenses.owner_id')
+          .clearSelect()
+          .select(['expenses.id', 'users.full_name'])
+          .orderBy('expenses.id')
+          .execute();
+        expect(rows).to.deep.equal([
+          { id: 1, full_name: 'ann' },
+          { id: 5, full_name: HOSTILE },
+        ]);
+      });
+
+      it('is a subquery of others', async () => {
+        const allowed = (await queryOf('read')).clearSelect().select('expenses.id');
+        const lines = await store.db
+          .selectFrom('lines')
+          .where('expense_id', 'in', allowed)
+          .selectAll()
+          .execute();
+        expect(lines).to.have.length(4);
+      });
+
+      type Loosened = (query: Expenses) => SelectQueryBuilder<WorldDatabase, 'expenses', { id: number }>;
+      const attempts: Record<string, Loosened> = {
+        clearWhere: query => query.clearWhere(),
+        'clearWhere and another where': query => query.clearWhere().where('expenses.id', '>', 0),
+        'or where': query => query.where(eb => eb.or([eb('expenses.id', '>', 0), eb.lit(true)])),
+        'raw SQL in where': query => query.where(sql<boolean>`1 = 1 or 1 = 1`),
+        'clearing all else': query =>
+          query.clearSelect().clearLimit().clearOffset().clearOrderBy().clearGroupBy().selectAll('expenses'),
+        'a join of the table to itself': query =>
+          query
+            .innerJoin('expenses as others', join => join.onTrue())
+            .clearWhere()
+            .distinct(),
+        'a full outer join': query =>
+          query.rightJoin('expenses as others', join => join.on(sql<boolean>`1 = 0`)),
+        having: query =>
+          query.clearSelect().select('expenses.id').groupBy('expenses.id').having(sql<boolean>`1 = 1`),
+      };
+      for (const [attempt, loosen] of Object.entries(attempts)) {
+        it(`keeps its filter in spite of ${attempt}`, async () => {
+          const rows = await loosen(await queryOf('read'))
+            .clearSelect()
+            .select('expenses.id')
+            .execute();
+          const ids = new Set(rows.map(({ id }) => id).filter(id => id !== null));
+          expect([...ids].filter(id => id !== 1 && id !== 2)).to.be.empty;
+        });
+      }
+
+      it('is not run by Oso, which would not know what to make of the rows', async () => {
+        const query = (await queryOf('read')).where('expenses.id', '=', 1);
+        const adapter = kyselyAdapter(store.db, description);
+        await rejects(adapter.executeQuery(query), 'ERR_KOA_OSO_INVALID_ARGUMENT', 'refined');
+      });
+    });
+
+    describe('authorizedResources', () => {
+      it('are instances, with properties of the types that are described', async () => {
+        const [expense, ...others] = (await oso.authorizedResources(actor(), 'paid', Expense)) as Expense[];
+        expect(others).to.be.empty;
+        expect(expense).to.be.instanceOf(Expense);
+        expect({ ...expense }).to.deep.equal({ ...smallWorld.Expense[0] });
+      });
+
+      it('can be asked about', async () => {
+        for (const expense of await oso.authorizedResources(actor(), 'browse', Expense)) {
+          const { id } = expense as Expense;
+          expect(await isAllowed('approve', expense), `expense ${id}`).to.equal(id === 1 || id === 5);
+        }
+      });
+    });
+
+    describe('a policy that follows a relation', () => {
+      it('loads what is not loaded, by one statement for each step', async () => {
+        const [, , bobs] = smallWorld.Expense;
+        store.queries();
+        expect(await oso.isAllowed(actor(), 'manage', bobs)).to.equal(true);
+        expect(store.queries().map(({ parameters }) => parameters)).to.deep.equal([['bob'], ['ann']]);
+      });
+
+      it('takes what is loaded', async () => {
+        const [first] = smallWorld.Expense;
+        const loaded = Object.assign(Object.create(Expense.prototype), first, { owner: actor('bob') });
+        store.queries();
+        expect(await oso.isAllowed(actor('bob'), 'read', loaded)).to.equal(true);
+        expect(await oso.isAllowed(actor('ann'), 'read', loaded)).to.equal(false);
+        expect(store.queries()).to.be.empty;
+      });
+
+      it('is refused where the row has not the field that refers to it', async () => {
+        const partial = Object.assign(Object.create(Expense.prototype), { id: 1 });
+        let error: unknown;
+        await oso.isAllowed(actor(), 'read', partial).catch(reason => {
+          error = reason;
+        });
+        expect(error).to.be.instanceOf(Error).with.property('message').that.includes('not loaded');
+      });
+
+      it('finds nothing for a row that is not saved', async () => {
+        const fresh = Object.assign(Object.create(Expense.prototype), { ownerId: 'ann' });
+        store.queries();
+        expect(await oso.isAllowed(actor(), 'tagged', fresh)).to.equal(false);
+        expect(store.queries()).to.be.empty;
+      });
+    });
+
+    it('is refined in a handler of Koa, where a promise hands it out', async () => {
+      const koaOso = new KoaOso({ oso, getActor: () => actor() });
+      const app = new Koa().use(koaOso.middleware()).use(koaOso.requireAuthorization());
+      app.use(async ctx => {
+        const query = await ctx.oso.authorizedQuery<Expenses>(Expense, { action: 'read' });
+        ctx.body = await query.where('expenses.id', '>', 1).select('expenses.id').execute();
+      });
+      const response = await request(app.callback()).get('/').expect(200);
+      expect(response.body).to.have.length(1);
+      expect(response.body[0].id).to.equal(2);
+    });
+
+    describe('plugins', () => {
+      it('are applied to the filter, such as CamelCasePlugin', async () => {
+        class Membership {}
+        const camel = {
+          Membership: {
+            class: Membership,
+            table: 'memberships',
+            key: ['userId', 'organizationId'],
+            fields: { userId: 'text', organizationId: 'uuid', role: 'text' },
+            relations: { user: { one: 'User', on: { userId: 'id' } } },
+          },
+          User: {
+            class: User,
+            table: 'users',
+            fields: { id: 'text', managerId: { type: 'text', nullable: true } },
+          },
+        } as const;
+        const db = store.db.withPlugin(new CamelCasePlugin()) as unknown as Kysely<{
+          memberships: { userId: string; organizationId: string; role: string };
+          users: { id: string; managerId: string | null };
+        }>;
+        const other = new Oso();
+        registerEntities(other, camel);
+        other.setDataFilteringAdapter(kyselyAdapter(db, camel));
+        await other.loadStr(
+          'allow(name, "read", membership: Membership) if membership.user.managerId = name;',
+        );
+        const [found] = await other.authorizedResources('ann', 'read', Membership);
+        expect(found).to.be.instanceOf(Membership).and.to.have.property('userId', 'bob');
+      });
+
+      if (!isSqlite) {
+        it('are applied to the filter, such as withSchema, wherever a table is named', async () => {
+          const pool = new pg.Pool({ connectionString: process.env.DATABASE_URL, max: 1 });
+          const db = new Kysely<WorldDatabase>({ dialect: new PostgresDialect({ pool }) });
+          try {
+            const other = new Oso();
+            registerEntities(other, description);
+            other.setDataFilteringAdapter(kyselyAdapter(db.withSchema(SCHEMA), description));
+            await other.loadStr(POLICY);
+            for (const action of ['approve', 'tagged', 'oversee']) {
+              const query = (await other.authorizedQuery(actor(), action, Expense)) as Expenses;
+              const rows = await query.where('expenses.id', '>', 0).orderBy('expenses.id').execute();
+              expect(rows.map(({ id }) => id)).to.deep.equal(LISTS[action]);
+            }
+            const [first] = smallWorld.Expense;
+            expect(await other.isAllowed(actor(), 'tagged', first)).to.equal(true);
+          } finally {
+            await db.destroy();
+          }
+        });
+      }
+    });
+  });
+}
+
+describe('kyselyAdapter', () => {
+  it('refuses databases that compare text otherwise', () => {
+    const db = new Kysely<WorldDatabase>({
+      dialect: new MysqlDialect({ pool: async () => Promise.reject() }),
+    });
+    expect(() => kyselyAdapter(db, description))
+      .to.throw(KoaOsoError, 'PostgreSQL and SQLite only')
+      .with.property('code', 'ERR_KOA_OSO_INVALID_ARGUMENT');
+  });
+
+  it('refuses entities of another description', async () => {
+    const db = new Kysely<WorldDatabase>({
+      dialect: new SqliteDialect({ database: forKysely(await openSqlJs()) }),
+    });
+    const oso = new Oso();
+    registerEntities(oso, description);
+    const { Tag: tags } = description;
+    oso.setDataFilteringAdapter(kyselyAdapter(db, { Tag: { ...tags, relations: {} } }));
+    await oso.loadStr(POLICY);
+    await rejects(oso.authorizedQuery(actor(), 'read', Expense), 'ERR_KOA_OSO_INVALID_ARGUMENT', 'adapter');
+  });
+});
+
+describe('instancesOf', () => {
+  const row = { id: 'a', is_secret: 1, rank: 3 };
+
+  it('makes instances of rows, without what is not described', () => {
+    const [tag] = instancesOf(description, Tag, [row]);
+    expect(tag).to.be.instanceOf(Tag);
+    expect({ ...tag }).to.deep.equal({ id: 'a', isSecret: true });
+  });
+
+  it('leaves out what was not selected', () => {
+    expect({ ...instancesOf(description, Tag, [{ id: 'a' }])[0] }).to.deep.equal({ id: 'a' });
+  });
+
+  const wrong: readonly object[] = [
+    { is_secret: 'yes' },
+    { is_secret: 2 },
+    { id: 5 },
+    { id: Buffer.from('a') },
+  ];
+  for (const columns of wrong) {
+    it(`refuses ${JSON.stringify(columns)}, and does not tell of it`, () => {
+      expect(() => instancesOf(description, Tag, [{ ...row, ...columns }]))
+        .to.throw(KoaOsoError, /holds what is no (boolean|text), as which `\w+` is described\.$/)
+        .with.property('code', 'ERR_KOA_OSO_INVALID_ARGUMENT');
+    });
+  }
+
+  it('refuses numbers and dates that are none', () => {
+    const read = (columns: object) => () => instancesOf(description, Expense, [columns]);
+    expect(read({ cents: '1e' })).to.throw(KoaOsoError, 'no integer');
+    expect(read({ cents: '' })).to.throw(KoaOsoError, 'no integer');
+    expect(read({ cents: true })).to.throw(KoaOsoError, 'no integer');
+    expect(read({ paid_at: 'tomorrow' })).to.throw(KoaOsoError, 'no date');
+    expect(read({ paid_at: 5 })).to.throw(KoaOsoError, 'no date');
+  });
+
+  it('refuses classes that are not described', () => {
+    expect(() => instancesOf(description, Koa, []))
+      .to.throw(KoaOsoError)
+      .with.property('code', 'ERR_KOA_OSO_UNREGISTERED_CLASS');
+  });
+});
+
+it('kyselyAdapter knows from the types of Kysely which tables and columns there are', () => {
+  (db: Kysely<WorldDatabase>, oso: Oso, koaOso: RequestOso) => {
+    oso.setDataFilteringAdapter(kyselyAdapter(db, description));
+    kyselyAdapter(db, { tags: { class: Tag, fields: { id: 'text' } } });
+    // @ts-expect-error a misspelt table
+    kyselyAdapter(db, { Tag: { class: Tag, table: 'tagz', fields: { id: 'text' } } });
+    // @ts-expect-error no table by the name of the entity
+    kyselyAdapter(db, { Tag: { class: Tag, fields: { id: 'text' } } });
+    // @ts-expect-error a field that is no column
+    kyselyAdapter(db, { Tag: { class: Tag, table: 'tags', fields: { isSecret: 'boolean' } } });
+    // @ts-expect-error nor is this one
+    kyselyAdapter(db, { Tag: { class: Tag, table: 'tags', fields: { isSecret: { type: 'boolean' } } } });
+    kyselyAdapter(db, {
+      // @ts-expect-error a misspelt column
+      Tag: { class: Tag, table: 'tags', fields: { isSecret: { type: 'boolean', column: 'is_secre' } } },
+    });
+    // @ts-expect-error a type that there is not
+    kyselyAdapter(db, { Tag: { class: Tag, table: 'tags', fields: { id: 'string' } } });
+
+    expectTypeOf(instancesOf(description, Tag, [])).toEqualTypeOf<Tag[]>();
+    async () => {
+      const query = await koaOso.authorizedQuery<AuthorizedQuery<WorldDatabase, 'tags'>>(Tag);
+      expectTypeOf(await query.execute()).toEqualTypeOf<{ id: string; is_secret: number | boolean }[]>();
+      // @ts-expect-error a misspelt column
+      query.where('is_secre', '=', true);
+    };
+  };
+});
+
+/** An entity with one table of a test's own. */
+class Note {
+  id!: number;
+}
+
+const NOTES = {
+  Note: {
+    class: Note,
+    table: 'notes',
+    fields: {
+      id: 'integer',
+      author: { type: 'text', column: 'author' },
+      at: { type: 'date', nullable: true },
+      serial: { type: 'bigint', nullable: true },
+    },
+  },
+} as const;
+
+interface NotesDatabase {
+  notes: { id: number; author: string; at: string | Date | null; serial: string | null };
+}
+
+async function notesOf(db: Kysely<NotesDatabase>, rule: string, value: unknown): Promise<number[]> {
+  const oso = new Oso();
+  registerEntities(oso, NOTES);
+  oso.setDataFilteringAdapter(kyselyAdapter(db, NOTES));
+  await oso.loadStr(`allow(value, "read", note: Note) if ${rule};`);
+  const query = (await oso.authorizedQuery(value, 'read', Note)) as AuthorizedQuery<NotesDatabase, 'notes'>;
+  return (await query.orderBy('id').execute()).map(({ id }) => id);
+}
+
+describe('what SQLite keeps', () => {
+  let db: Kysely<NotesDatabase>;
+
+  before(async () => {
+    db = new Kysely({ dialect: new SqliteDialect({ database: forKysely(await openSqlJs()) }) });
+    await sql`create table notes (id integer primary key, author text collate nocase, at text, serial bigint)`.execute(
+      db,
+    );
+    await sql`insert into notes values
+      (1, 'ann', '2026-01-01T00:00:00.000Z', 9007199254740993),
+      (2, 'Ann', '2026-01-01 00:00:00', 1),
+      (3, 'bob', 1767225600000, 1),
+      (4, 'Bob', null, null)`.execute(db);
+  });
+
+  after(() => db.destroy());
+
+  it('compares text that the column compares without case', async () => {
+    expect(await notesOf(db, 'note.author = value', 'ann')).to.deep.equal([1]);
+    expect(await notesOf(db, 'note.author in [value, "bob"]', 'ann')).to.deep.equal([1, 3]);
+    expect(await notesOf(db, 'note.author != value', 'ann')).to.deep.equal([2, 3, 4]);
+    expect(await notesOf(db, 'note.author > value', 'Bob')).to.deep.equal([1, 3]);
+  });
+
+  it('compares whole numbers beyond those of JavaScript', async () => {
+    expect(await notesOf(db, 'note.serial = value', '9007199254740993')).to.deep.equal([1]);
+    expect(await notesOf(db, 'note.serial = value', '9007199254740992')).to.be.empty;
+  });
+
+  it('has no comparison hold of dates that are kept otherwise than described, nor its contrary', async () => {
+    const date = new Date('2026-01-01T00:00:00.000Z');
+    expect(await notesOf(db, 'note.at = value', date)).to.deep.equal([1]);
+    expect(await notesOf(db, 'note.at <= value', date)).to.deep.equal([1, 4]);
+    expect(await notesOf(db, 'not note.at = value', date)).to.deep.equal([4]);
+    expect(await notesOf(db, 'note.at > value', new Date(0))).to.deep.equal([1]);
+  });
+});
+
+const url = process.env.DATABASE_URL;
+if (url !== undefined) {
+  describe('what PostgreSQL keeps', () => {
+    let db: Kysely<NotesDatabase>;
+
+    before(async () => {
+      const pool = new pg.Pool({
+        connectionString: url,
+        options: '-c search_path=koa_oso_spec_kysely_notes',
+        max: 1,
+      });
+      db = new Kysely({ dialect: new PostgresDialect({ pool }) });
+      await sql`drop schema if exists koa_oso_spec_kysely_notes cascade`.execute(db);
+      await sql`create schema koa_oso_spec_kysely_notes`.execute(db);
+      await sql`create table notes (id integer primary key, author text, at date, serial bigint)`.execute(db);
+      await sql`create index on notes (author)`.execute(db);
+      await sql`insert into notes select id, 'author ' || id, date '2026-01-01' + id, 9007199254740992 + id
+        from generate_series(1, 5000) id`.execute(db);
+      await sql`analyze notes`.execute(db);
+    });
+
+    after(() => db.destroy());
+
+    it('compares days as the moments at which they start, as they are read', async () => {
+      const [{ at }] = (await db.selectFrom('notes').select('at').where('id', '=', 3).execute()) as [
+        { at: Date },
+      ];
+      const later = new Date(at.getTime() + 1);
+      expect(await notesOf(db, 'note.at = value', at)).to.deep.equal([3]);
+      expect(await notesOf(db, 'note.at = value', later)).to.be.empty;
+      expect(await notesOf(db, 'note.at < value', later)).to.deep.equal([1, 2, 3]);
+      expect(await notesOf(db, 'note.at < value', at)).to.deep.equal([1, 2]);
+    });
+
+    it('compares whole numbers beyond those of JavaScript', async () => {
+      expect(await notesOf(db, 'note.serial = value', '9007199254740993')).to.deep.equal([1]);
+    });
+
+    it('plans a filtered query as it plans one without a subquery, by the same index', async () => {
+      const oso = new Oso();
+      registerEntities(oso, NOTES);
+      oso.setDataFilteringAdapter(kyselyAdapter(db, NOTES));
+      await oso.loadStr('allow(value, "read", note: Note) if note.author = value; allow(_, "all", _: Note);');
+      const planOf = async (query: { explain(): Promise<object[]> }) =>
+        JSON.stringify(await query.explain())
+          .replaceAll(/t0|notes_1/g, 'notes')
+          .replaceAll('notes notes', 'notes');
+      const by = (await oso.authorizedQuery('author 7', 'read', Note)) as AuthorizedQuery<
+        NotesDatabase,
+        'notes'
+      >;
+      const plan = await planOf(by.where('notes.id', '>', 3));
+      expect(plan).to.include('Index Scan using notes_author_idx');
+      const plain = db.selectFrom('notes').selectAll().where('author', '=', 'author 7');
+      expect(plan).to.equal(await planOf(plain.where('id', '>', 3)));
+      const all = (await oso.authorizedQuery('ann', 'all', Note)) as AuthorizedQuery<NotesDatabase, 'notes'>;
+      expect(await planOf(all)).to.equal(await planOf(db.selectFrom('notes').selectAll()));
+    });
+  });
+}
+
+async function rejects(promise: Promise<unknown>, code: string, text: string): Promise<void> {
+  let error: unknown;
+  await promise.catch(reason => {
+    error = reason;
+  });
+  expect(error).to.be.instanceOf(KoaOsoError).with.property('code', code);
+  expect((error as Error).message).to.include(text);
+}
+
+for (const store of kyselyStores()) itAgrees(store);

@@ -1,0 +1,322 @@
+import { writeFileSync } from 'node:fs';
+import { inspect } from 'node:util';
+import { expect } from 'chai';
+import fc from 'fast-check';
+import { Oso } from 'oso';
+import { CompiledOso } from '../../../src/polar/index.js';
+import { HOSTILE_TEXTS, randomActor } from './random-actor.js';
+import { ACTION, type Draw, type RandomPolicy, randomPolicy, write, writeEach } from './random-policy.js';
+import type { Engine, Store } from './store.js';
+import { type Data, ENTITY_NAMES, isThere, keyOf, link, type Rows, randomData, schema } from './world.js';
+
+/** As many cases as asked for by LISTS_CASES, from the seed LISTS_SEED; npm test runs the same ones each time. */
+const CASES = Number(process.env.LISTS_CASES ?? 1000);
+const SEED = Number(process.env.LISTS_SEED ?? (process.env.LISTS_CASES ? Date.now() % 0x7fffffff : 1));
+
+const POLICIES_PER_DATA = 20;
+const ACTORS_PER_POLICY = 3;
+/** One of so many policies is asked of Oso's own engine, of rows that have nothing loaded. */
+const UNLOADED_EVERY = 10;
+/** Policies that are made of an instance: what Oso's engine keeps of them grows. */
+const POLICIES_PER_OSO = 200;
+/** Alternatives of a policy that are tried, each in so many orders of related rows. */
+const MAX_ALTERNATIVES = 100;
+const MAX_ORDERS = 50;
+/** Milliseconds. */
+const MAX_SHRINKING = 10_000;
+
+/** What came of the cases. */
+interface Tally {
+  cases: number;
+  /** The policy was refused. */
+  refused: number;
+  /** The policy failed by an error of its own, for any row. */
+  failed: number;
+  rows: number;
+  listed: number;
+  /** `isAllowed` threw for the row. */
+  threw: number;
+  /** … and all alternatives could not be tried. */
+  undecided: number;
+}
+
+/** Instances that are used again, for making them takes longer than asking them, and how often they were used. */
+type Engines = Map<Engine, { readonly oso: Oso; readonly policies: number }>;
+
+/** A row for which `isAllowed` threw. */
+interface Thrown {
+  readonly actor: object;
+  readonly row: object;
+  readonly isListed: boolean;
+}
+
+/**
+ * Shows that what a store's lists hold are exactly the rows that `isAllowed` allows, each once, for random policies,
+ * actors and rows.
+ *
+ * Of a row for which `isAllowed` throws – the policy reads an attribute of nil, say – this is asked of it: it is in the
+ * list if and only if the policy allows it by another of its alternatives: another rule, another side of an `or`, another
+ * row of a relation to many. (`isAllowed` throws there since it comes to the one that fails first; which one is first is
+ * no matter to a database.) An alternative that fails allows nothing, also where the failure is in a `not`.
+ */
+export function itAgrees(store: Store): void {
+  describe(`lists from ${store.name}`, () => {
+    before(async function () {
+      this.timeout(60_000);
+      await store.open();
+    });
+    after(() => store.close());
+
+    it(`hold the rows that isAllowed allows, for ${CASES} random cases from seed ${SEED}`, async function () {
+      this.timeout(0);
+      const tally: Tally = { cases: 0, refused: 0, failed: 0, rows: 0, listed: 0, threw: 0, undecided: 0 };
+      const engines: Engines = new Map();
+      for (let seed = SEED; tally.cases < CASES; seed++) {
+        const agreement = await Agreement.of(store, seed, tally, engines);
+        await agreement.check(
+          Math.min(POLICIES_PER_DATA, Math.ceil((CASES - tally.cases) / ACTORS_PER_POLICY)),
+        );
+      }
+      process.stdout.write(`      ${JSON.stringify(tally)}\n`);
+      // Or else it would show nothing.
+      expect(tally.refused / tally.cases).to.be.below(0.15);
+      expect(tally.failed / tally.cases).to.be.below(0.2);
+      expect(tally.listed / tally.rows).to.be.within(0.1, 0.9);
+    });
+  });
+}
+
+class Agreement {
+  readonly #store: Store;
+  readonly #seed: number;
+  readonly #tally: Tally;
+  readonly #linked: Rows;
+  readonly #engines: Engines;
+  #policies = 0;
+
+  private constructor(store: Store, seed: number, tally: Tally, engines: Engines, linked: Rows) {
+    this.#store = store;
+    this.#seed = seed;
+    this.#tally = tally;
+    this.#engines = engines;
+    this.#linked = linked;
+  }
+
+  static async of(store: Store, seed: number, tally: Tally, engines: Engines): Promise<Agreement> {
+    const [data] = fc.sample(randomData, { numRuns: 1, seed }) as [Data];
+    await store.fill(data);
+    const linked = await store.load();
+    for (const name of ENTITY_NAMES) {
+      const keys = (rows: readonly object[]) => rows.map(row => keyOf(name, row)).sort();
+      expect(keys(linked[name]), `the rows of ${name}`).to.deep.equal(
+        keys((data[name] as readonly object[]).filter(row => isThere(name, row))),
+      );
+    }
+    link(linked, data.expense_tags);
+    return new Agreement(store, seed, tally, engines, linked);
+  }
+
+  async check(policies: number): Promise<void> {
+    let shrinkUntil = Number.POSITIVE_INFINITY;
+    const property = fc.asyncProperty(fc.gen(), async draw => {
+      if (Date.now() > shrinkUntil) return;
+      try {
+        await this.#checkPolicy(draw);
+      } catch (error) {
+        shrinkUntil = Math.min(shrinkUntil, Date.now() + MAX_SHRINKING);
+        throw error;
+      }
+    });
+    try {
+      await fc.assert(property, { numRuns: policies, seed: this.#seed });
+    } catch (error) {
+      // What fast-check itself has to say is all that was drawn.
+      throw (error as Error).cause ?? error;
+    }
+  }
+
+  async #checkPolicy(draw: Draw): Promise<void> {
+    const policy = randomPolicy(draw);
+    const isUnloaded = this.#policies++ % UNLOADED_EVERY === UNLOADED_EVERY - 1;
+    const rows = isUnloaded ? await this.#store.load() : this.#linked;
+    const oso = await this.#oso(isUnloaded ? Oso : (CompiledOso as unknown as Engine), write(policy.text));
+    const thrown: Thrown[] = [];
+    if (process.env.LISTS_TRACE) writeFileSync(process.env.LISTS_TRACE, write(policy.text));
+    for (let count = 0; count < ACTORS_PER_POLICY; count++) {
+      const actor = randomActor(draw, rows);
+      this.#tally.cases++;
+      this.#store.statements();
+      const list = await this.#list(oso, actor, policy);
+      if (list === undefined) continue;
+      if (!isUnloaded) this.#checkStatements(policy);
+      await this.#compare(oso, actor, policy, rows, list, thrown);
+    }
+    if (!isUnloaded) await this.#checkThrown(policy, thrown);
+  }
+
+  /** For each alternative of the policy, and in several orders of related rows: whether it allows the rows. */
+  async #checkThrown({ entity, text }: RandomPolicy, thrown: readonly Thrown[]): Promise<void> {
+    if (thrown.length === 0) return;
+    const allowed = new Set<Thrown>();
+    let alternatives = 0;
+    for (const alternative of writeEach(text)) {
+      if (++alternatives > MAX_ALTERNATIVES) break;
+      const oso = await this.#oso(CompiledOso as unknown as Engine, alternative);
+      for (const each of thrown) {
+        if (!allowed.has(each) && (await this.#isAllowedInSomeOrder(oso, each))) allowed.add(each);
+      }
+    }
+    for (const each of thrown) {
+      const { actor, row, isListed } = each;
+      if (isListed === allowed.has(each)) continue;
+      if (isListed && alternatives > MAX_ALTERNATIVES) {
+        this.#tally.undecided++;
+        continue;
+      }
+      const known = isListed ? 'in the list, and no alternative' : 'not in the list, and an alternative';
+      throw new Error(
+        `${write(text)}\nisAllowed throws for ${keyOf(entity, row)}, which is ${known} allows it\nactor: ${show(actor)}\nrow: ${show(row)}`,
+      );
+    }
+  }
+
+  async #isAllowedInSomeOrder(oso: Oso, { actor, row }: Thrown): Promise<boolean> {
+    for (let order = 0; order < MAX_ORDERS; order++) {
+      const allowed = await isAllowed(oso, actor, row);
+      if (allowed !== undefined) return allowed;
+      this.#reorder();
+    }
+    return false;
+  }
+
+  /** Has policies meet another of the related rows first. */
+  #reorder(): void {
+    for (const name of ENTITY_NAMES) {
+      for (const row of this.#linked[name]) {
+        for (const related of Object.values(row)) {
+          if (!Array.isArray(related) || related.length < 2) continue;
+          related.push(related.shift());
+        }
+      }
+    }
+  }
+
+  async #oso(engine: Engine, policy: string): Promise<Oso> {
+    const known = this.#engines.get(engine);
+    const { oso, policies } =
+      known === undefined || known.policies >= POLICIES_PER_OSO
+        ? { oso: this.#store.oso(engine), policies: 0 }
+        : known;
+    this.#engines.set(engine, { oso, policies: policies + 1 });
+    oso.clearRules();
+    await quietly(() => oso.loadStr(policy, 'policy.polar'));
+    return oso;
+  }
+
+  /** The keys of the rows in the list; undefined where there is none. */
+  async #list(
+    oso: Oso,
+    actor: object,
+    { entity, text }: RandomPolicy,
+  ): Promise<readonly string[] | undefined> {
+    try {
+      const list = await oso.authorizedResources(actor, ACTION, entity);
+      return list.map(row => keyOf(entity, row as object));
+    } catch (error) {
+      const { code, name, message } = error as { code?: string; name: string; message: string };
+      if (code === 'ERR_KOA_OSO_UNFILTERABLE_POLICY') {
+        expect(message).to.match(/^The policy cannot be turned into a query: .*\. Instead, .*\.$/);
+        this.#tally.refused++;
+        if (process.env.LISTS_SHOW)
+          process.stdout.write(`${message}\n${process.env.LISTS_SHOW > '1' ? write(text) : ''}\n`);
+      } else if (!isDefect(error as Error)) {
+        this.#tally.failed++;
+        if (process.env.LISTS_SHOW) process.stdout.write(`${name} ${message}\n${write(text)}\n`);
+      } else {
+        throw new Error(`${write(text)}\nfails with ${name}: ${message}`, { cause: error });
+      }
+      return undefined;
+    }
+  }
+
+  #checkStatements({ text }: RandomPolicy): void {
+    const statements = this.#store.statements();
+    if (statements === undefined) return;
+    expect(statements, write(text)).to.have.length(1);
+    for (const hostile of HOSTILE_TEXTS) expect(statements[0]).not.to.include(hostile);
+  }
+
+  async #compare(
+    oso: Oso,
+    actor: object,
+    policy: RandomPolicy,
+    rows: Rows,
+    list: readonly string[],
+    thrown: Thrown[],
+  ): Promise<void> {
+    const { entity } = policy;
+    const listed = new Set(list);
+    const wrong = (what: string) =>
+      new Error(`${write(policy.text)}\n${what}\nactor: ${show(actor)}\nlist: ${list.join(' ')}`);
+    if (listed.size !== list.length) throw wrong('a row is in the list more than once');
+    this.#tally.listed += list.length;
+    const unknown = new Set(list);
+    for (const row of rows[entity]) {
+      const key = keyOf(entity, row);
+      unknown.delete(key);
+      this.#tally.rows++;
+      const allowed = await isAllowed(oso, actor, row);
+      if (allowed === undefined) {
+        this.#tally.threw++;
+        thrown.push({ actor, row, isListed: listed.has(key) });
+      } else if (allowed !== listed.has(key)) {
+        throw wrong(
+          `${key} is ${listed.has(key) ? '' : 'not '}in the list, but isAllowed: ${allowed}; row: ${show(row)}`,
+        );
+      }
+    }
+    if (unknown.size > 0) throw wrong(`in the list are rows that are not there: ${[...unknown].join(' ')}`);
+  }
+}
+
+/** Undefined where it throws. */
+async function isAllowed(oso: Oso, actor: object, row: object): Promise<boolean | undefined> {
+  try {
+    return await oso.isAllowed(actor, ACTION, row);
+  } catch {
+    return undefined;
+  }
+}
+
+/** An error that no policy is to blame for: of koa-oso, or of WebAssembly. */
+function isDefect({ name }: Error): boolean {
+  return ['TypeError', 'RangeError', 'ReferenceError', 'SyntaxError', 'RuntimeError'].includes(name);
+}
+
+/** Without relations, for they go round in circles. */
+function show(row: object): string {
+  const fields = Object.entries(row).filter(
+    ([, value]) => !Array.isArray(value) || !value.some(each => each instanceof Object),
+  );
+  return inspect(Object.fromEntries(fields.map(([name, value]) => [name, isRow(value) ? '…' : value])), {
+    breakLength: 160,
+    maxStringLength: 60,
+  });
+}
+
+function isRow(value: unknown): boolean {
+  return [...schema.values()].some(entity => value instanceof entity.class);
+}
+
+/** Oso warns of rules that tell nothing apart. */
+async function quietly<T>(action: () => Promise<T>): Promise<T> {
+  const { log, warn, error } = console;
+  // biome-ignore-start lint/suspicious/noConsole: Oso prints there.
+  console.log = console.warn = console.error = () => {};
+  try {
+    return await action();
+  } finally {
+    Object.assign(console, { log, warn, error });
+  }
+  // biome-ignore-end lint/suspicious/noConsole: see above.
+}

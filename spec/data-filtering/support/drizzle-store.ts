@@ -1,0 +1,129 @@
+import type { Logger, Table } from 'drizzle-orm';
+import { drizzle as drizzlePg } from 'drizzle-orm/node-postgres';
+import { drizzle as drizzleSqlJs } from 'drizzle-orm/sql-js';
+import { drizzleAdapter, entityEquality, instancesOf, registerEntities } from 'koa-oso/drizzle';
+import pg from 'pg';
+import { openSqlJs } from '../../support/sql-js.js';
+import { entitiesOf, pgTables, sqliteTables, type WorldTables } from './drizzle-tables.js';
+import type { Store } from './store.js';
+import { createTables, tableNames } from './tables.js';
+import { description, ENTITY_NAMES, type EntityName, isThere, type Rows } from './world.js';
+
+/** The methods that the databases of both kinds have. */
+export interface AnyDatabase {
+  select(fields?: object): { from(table: object): Query };
+  insert(table: Table): { values(rows: readonly object[]): PromiseLike<unknown> };
+  $count(source: object, filter?: object): PromiseLike<number>;
+}
+
+interface Query extends PromiseLike<Record<string, never>[]> {
+  where(condition: unknown): Query;
+  innerJoin(table: object, on: unknown): Query;
+  orderBy(...order: unknown[]): Query;
+  limit(rows: number): Query;
+  offset(rows: number): Query;
+  toSQL(): { sql: string; params: unknown[] };
+}
+
+export interface DrizzleStore<Tables extends WorldTables = WorldTables> extends Store {
+  readonly db: AnyDatabase;
+  readonly tables: Tables;
+  /** The statements with their parameters. */
+  queries(): readonly { readonly sql: string; readonly parameters: readonly unknown[] }[];
+}
+
+export const SCHEMA = 'koa_oso_spec_drizzle';
+
+interface Connection {
+  readonly db: AnyDatabase;
+  run(statement: string): Promise<unknown>;
+  close(): Promise<void>;
+}
+
+/** SQLite, and PostgreSQL where there is a `DATABASE_URL`. */
+export function drizzleStores(): readonly DrizzleStore[] {
+  const url = process.env.DATABASE_URL;
+  return url === undefined ? [sqliteStore()] : [sqliteStore(), postgresStore(url)];
+}
+
+function sqliteStore(): DrizzleStore {
+  return storeOf('Drizzle on SQLite', 'sqlite', sqliteTables, async logger => {
+    const database = await openSqlJs();
+    return {
+      db: drizzleSqlJs(database, { logger }) as unknown as AnyDatabase,
+      run: async statement => database.run(statement),
+      close: async () => database.close(),
+    };
+  });
+}
+
+function postgresStore(url: string): DrizzleStore {
+  return storeOf('Drizzle on PostgreSQL', 'postgres', pgTables, async logger => {
+    const pool = new pg.Pool({ connectionString: url, options: `-c search_path=${SCHEMA}`, max: 2 });
+    await pool.query(`DROP SCHEMA IF EXISTS ${SCHEMA} CASCADE; CREATE SCHEMA ${SCHEMA}`);
+    return {
+      db: drizzlePg(pool, { logger }) as unknown as AnyDatabase,
+      run: statement => pool.query(statement),
+      close: () => pool.end(),
+    };
+  });
+}
+
+function storeOf<Tables extends WorldTables>(
+  name: string,
+  dialect: 'sqlite' | 'postgres',
+  tables: Tables,
+  connect: (logger: Logger) => Promise<Connection>,
+): DrizzleStore<Tables> {
+  const entities = entitiesOf(tables);
+  let connection: Connection;
+  let queries: { sql: string; parameters: readonly unknown[] }[] = [];
+  const takeQueries = () => {
+    const taken = queries;
+    queries = [];
+    return taken;
+  };
+  const insert = async (table: Table, rows: readonly object[]) => {
+    if (rows.length > 0) await connection.db.insert(table).values(rows.map(row => ({ ...row })));
+  };
+  return {
+    name,
+    tables,
+    get db() {
+      return connection.db;
+    },
+    open: async () => {
+      connection = await connect({
+        logQuery: (text, parameters) => {
+          queries.push({ sql: text, parameters });
+        },
+      });
+      for (const statement of createTables(dialect)) await connection.run(statement);
+    },
+    fill: async data => {
+      for (const table of tableNames()) await connection.run(`DELETE FROM "${table}"`);
+      for (const entity of ENTITY_NAMES) await insert(tables[entity], data[entity]);
+      await insert(tables.expense_tags, data.expense_tags);
+      queries = [];
+    },
+    oso: Engine => {
+      const oso = new Engine({ equalityFn: entityEquality(entities) });
+      registerEntities(oso, entities);
+      oso.setDataFilteringAdapter(drizzleAdapter(connection.db, entities));
+      return oso;
+    },
+    load: async () => {
+      const rows: Partial<Record<EntityName, readonly object[]>> = {};
+      for (const entity of ENTITY_NAMES) {
+        const found = await connection.db.select().from(tables[entity]);
+        const all = instancesOf<object>(entities, description[entity].class, found);
+        rows[entity] = all.filter(row => isThere(entity, row));
+      }
+      queries = [];
+      return rows as unknown as Rows;
+    },
+    statements: () => takeQueries().map(query => query.sql),
+    queries: takeQueries,
+    close: () => connection.close(),
+  };
+}

@@ -1,0 +1,163 @@
+import { entityEquality, instancesOf, kyselyAdapter, registerEntities } from 'koa-oso/kysely';
+import { type ColumnType, Kysely, type LogEvent, PostgresDialect, SqliteDialect, sql } from 'kysely';
+import pg from 'pg';
+import type { Entity } from '../../../src/data-filtering/schema.js';
+import { forKysely, openSqlJs } from '../../support/sql-js.js';
+import type { Store } from './store.js';
+import { createTables, tableNames } from './tables.js';
+import { description, ENTITY_NAMES, type EntityName, isThere, type Rows, schema } from './world.js';
+
+/** Read as the drivers read them: SQLite has no booleans and no dates, and pg reads decimals as text. */
+type Flag = ColumnType<boolean | number>;
+type Moment = ColumnType<Date | string>;
+type Decimal = ColumnType<number | string>;
+
+/** The world's tables, as users of Kysely describe theirs. */
+export interface WorldDatabase {
+  organizations: {
+    id: string;
+    name: string;
+    is_public: Flag;
+    parent_id: string | null;
+    deleted_at: Moment | null;
+  };
+  users: {
+    id: string;
+    full_name: string;
+    spending_limit: Decimal;
+    is_admin: Flag;
+    manager_id: string | null;
+    organization_id: string | null;
+  };
+  memberships: { user_id: string; organization_id: string; role: string };
+  expenses: {
+    id: number;
+    description: string;
+    note: string | null;
+    amount: Decimal | null;
+    cents: number;
+    status: string;
+    paid: Flag;
+    flagged: Flag | null;
+    paid_at: Moment | null;
+    created_at: Moment;
+    owner_id: string;
+    approver_id: string | null;
+    organization_id: string;
+    deleted_at: Moment | null;
+  };
+  lines: { expense_id: number; number: number; cents: number; previous_number: number | null };
+  tags: { id: string; is_secret: Flag };
+  expense_tags: { expense_id: number; tag_id: string };
+}
+
+export interface KyselyStore extends Store {
+  readonly db: Kysely<WorldDatabase>;
+  /** The statements with their parameters. */
+  queries(): readonly { readonly sql: string; readonly parameters: readonly unknown[] }[];
+}
+
+export const SCHEMA = 'koa_oso_spec_kysely';
+
+/** PostgreSQL where there is a `DATABASE_URL`, and SQLite. */
+export function kyselyStores(): readonly KyselyStore[] {
+  const url = process.env.DATABASE_URL;
+  return url === undefined ? [sqliteStore()] : [sqliteStore(), postgresStore(url)];
+}
+
+export function sqliteStore(): KyselyStore {
+  return storeOf('Kysely on SQLite', 'sqlite', async log => {
+    const database = forKysely(await openSqlJs());
+    return new Kysely<WorldDatabase>({ dialect: new SqliteDialect({ database }), log });
+  });
+}
+
+export function postgresStore(url: string): KyselyStore {
+  return storeOf('Kysely on PostgreSQL', 'postgres', async log => {
+    const pool = new pg.Pool({ connectionString: url, options: `-c search_path=${SCHEMA}`, max: 2 });
+    await pool.query(`DROP SCHEMA IF EXISTS ${SCHEMA} CASCADE; CREATE SCHEMA ${SCHEMA}`);
+    return new Kysely<WorldDatabase>({ dialect: new PostgresDialect({ pool }), log });
+  });
+}
+
+function storeOf(
+  name: string,
+  dialect: 'sqlite' | 'postgres',
+  connect: (log: (event: LogEvent) => void) => Promise<Kysely<WorldDatabase>>,
+): KyselyStore {
+  let db: Kysely<WorldDatabase>;
+  let queries: { sql: string; parameters: readonly unknown[] }[] = [];
+  // All rows of a table at once: they may refer to each other.
+  const insert = async (table: string, rows: readonly object[]) => {
+    const [first] = rows;
+    if (first === undefined) return;
+    const columns = sql.join(Object.keys(first).map(column => sql.id(column)));
+    const values = rows.map(
+      row => sql`(${sql.join(Object.values(row).map(value => stored(dialect, value)))})`,
+    );
+    await sql`insert into ${sql.table(table)} (${columns}) values ${sql.join(values)}`.execute(db);
+  };
+  const takeQueries = () => {
+    const taken = queries;
+    queries = [];
+    return taken;
+  };
+  return {
+    name,
+    get db() {
+      return db;
+    },
+    open: async () => {
+      db = await connect(({ query }) => {
+        queries.push({ sql: query.sql, parameters: query.parameters });
+      });
+      for (const statement of createTables(dialect)) await sql.raw(statement).execute(db);
+    },
+    fill: async data => {
+      for (const table of tableNames()) await sql`delete from ${sql.table(table)}`.execute(db);
+      for (const entity of ENTITY_NAMES) {
+        await insert(
+          description[entity].table,
+          data[entity].map(row => columnsOf(entity, row)),
+        );
+      }
+      await insert('expense_tags', data.expense_tags);
+      queries = [];
+    },
+    oso: Engine => {
+      const oso = new Engine({ equalityFn: entityEquality(description) });
+      registerEntities(oso, description);
+      oso.setDataFilteringAdapter(kyselyAdapter(db, description));
+      return oso;
+    },
+    load: async () => {
+      const rows: Partial<Record<EntityName, readonly object[]>> = {};
+      for (const entity of ENTITY_NAMES) {
+        const found = await sql<object>`select * from ${sql.table(description[entity].table)}`.execute(db);
+        const all = instancesOf<object>(description, description[entity].class, found.rows);
+        rows[entity] = all.filter(row => isThere(entity, row));
+      }
+      queries = [];
+      return rows as unknown as Rows;
+    },
+    statements: () => takeQueries().map(query => query.sql),
+    queries: takeQueries,
+    close: () => db.destroy(),
+  };
+}
+
+function columnsOf(name: EntityName, row: object): object {
+  const { fields } = schema.get(name) as Entity;
+  const columns = [...fields.values()].map(field => [
+    field.column,
+    (row as Record<string, unknown>)[field.name],
+  ]);
+  return Object.fromEntries(columns);
+}
+
+/** As an app would keep it. */
+function stored(dialect: 'sqlite' | 'postgres', value: unknown): unknown {
+  if (dialect === 'postgres') return value;
+  if (typeof value === 'boolean') return value ? 1 : 0;
+  return value instanceof Date ? value.toISOString() : value;
+}

@@ -1,0 +1,246 @@
+import { Dict } from 'oso/dist/src/types.js';
+import type { Field, FieldType } from '../schema.js';
+import { Unfilterable } from '../unfilterable.js';
+import {
+  always,
+  and,
+  type Column,
+  type Condition,
+  never,
+  type Operator,
+  or,
+  whereNotNull,
+  whereNull,
+} from './condition.js';
+
+/** The longest date that every database keeps in the same order: the years 1 to 9999. */
+const FIRST_DATE = new Date('0001-01-01T00:00:00.000Z');
+const LAST_DATE = new Date('9999-12-31T23:59:59.999Z');
+
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+/** As databases write them. */
+const BIGINT = /^(0|-?[1-9]\d{0,18})$/;
+
+/** As Polar tells them apart: `=` unifies and `==` compares, for which a string and a number are an error. */
+export type PolicyOperator = Operator | '==';
+
+/**
+ * Whether a column compares to a value as policies compare them, which differs from what SQL does: null equals null, a
+ * string never unifies with a number, and a value that the column cannot hold is no error, but different from all that
+ * it can.
+ *
+ * What is an error in policies is refused.
+ */
+export function compareToValue(column: Column, policyOperator: PolicyOperator, value: unknown): Condition {
+  const { field } = column;
+  refuseUnsupported(field);
+  if (policyOperator !== '=') refuseMixed(field, value);
+  const operator = policyOperator === '==' ? '=' : policyOperator;
+  if (value === null) return compareToNull(column, operator);
+  if (value === undefined) {
+    throw new Unfilterable({
+      reason: `the field \`${field.name}\` is compared to a value that is undefined`,
+      remedy: 'see to it that what the policy reads of the actor is loaded',
+      construct: { kind: 'attribute', name: field.name },
+    });
+  }
+  if (operator === '=') return isEqual(column, value);
+  if (operator === '!=') return isDifferent(column, value);
+  return or([ordered(column, operator, value), nullIs(operator, value) ? whereNull(column) : never]);
+}
+
+/** Policies compare numbers, booleans and strings with their like only; and take `true` for 1. */
+function refuseMixed({ name, type }: Field, value: unknown): void {
+  const kind = Array.isArray(value) || value instanceof Dict ? 'list' : typeof value;
+  if (type.kind === 'date' || kind === PRIMITIVES[type.kind]) return;
+  if (kind === 'object' || kind === 'undefined' || kind === 'function') return;
+  throw new Unfilterable({
+    reason: `the field \`${name}\` (${type.kind}) is compared to a value of another type`,
+    remedy: 'compare it to a value of its own type',
+    construct: { kind: 'attribute', name },
+  });
+}
+
+const PRIMITIVES: Readonly<Record<FieldType['kind'], string>> = {
+  text: 'string',
+  uuid: 'string',
+  enum: 'string',
+  bigint: 'string',
+  integer: 'number',
+  number: 'number',
+  boolean: 'boolean',
+  date: 'object',
+  unsupported: 'object',
+};
+
+function compareToNull(column: Column, operator: Operator): Condition {
+  if (operator === '=') return whereNull(column);
+  if (operator === '!=') return whereNotNull(column);
+  throw new Unfilterable({
+    reason: `the field \`${column.field.name}\` is ordered against nil`,
+    remedy: 'compare it to nil with = or != only',
+    construct: { kind: 'attribute', name: column.field.name },
+  });
+}
+
+/** What a null in the column makes of the comparison: policies leave it to JavaScript. */
+function nullIs(operator: Operator, value: unknown): boolean {
+  const nothing = null as unknown as number;
+  const other = value as number;
+  if (operator === '<') return nothing < other;
+  if (operator === '<=') return nothing <= other;
+  if (operator === '>') return nothing > other;
+  return nothing >= other;
+}
+
+function isEqual(column: Column, value: unknown): Condition {
+  const { type } = column.field;
+  if (!canHold(type, value)) return never;
+  if (type.kind !== 'date') return { kind: 'compare', column, operator: '=', value };
+  return and([ordered(column, '>=', value), ordered(column, '<=', value)]);
+}
+
+function isDifferent(column: Column, value: unknown): Condition {
+  const { type } = column.field;
+  if (!canHold(type, value)) return always;
+  if (type.kind !== 'date') {
+    return or([{ kind: 'compare', column, operator: '!=', value }, whereNull(column)]);
+  }
+  return or([ordered(column, '<', value), ordered(column, '>', value), whereNull(column)]);
+}
+
+/** Whether a column of this type can hold exactly this value. Asking the database for another may be an error to it. */
+function canHold(type: FieldType, value: unknown): boolean {
+  switch (type.kind) {
+    case 'text':
+      // A lone surrogate is sent as another character, and PostgreSQL refuses the character 0.
+      return typeof value === 'string' && value.isWellFormed() && !value.includes('\0');
+    case 'uuid':
+      return typeof value === 'string' && UUID.test(value);
+    case 'enum':
+      return typeof value === 'string' && type.values.includes(value);
+    case 'integer':
+      return Number.isInteger(value) && (value as number) >= type.min && (value as number) <= type.max;
+    case 'bigint':
+      return (
+        typeof value === 'string' && BIGINT.test(value) && BigInt.asIntN(64, BigInt(value)) === BigInt(value)
+      );
+    case 'number':
+      return Number.isFinite(value);
+    case 'boolean':
+      return typeof value === 'boolean';
+    case 'date':
+      return value instanceof Date && value >= FIRST_DATE && value <= LAST_DATE;
+    default:
+      return false;
+  }
+}
+
+function ordered(column: Column, operator: Operator, value: unknown): Condition {
+  const { type } = column.field;
+  if (type.kind === 'integer' && typeof value === 'number')
+    return orderedInteger(column, type, operator, value);
+  if (type.kind === 'number' && typeof value === 'number') return orderedNumber(column, operator, value);
+  if (type.kind === 'date' && value instanceof Date) return orderedDate(column, operator, value);
+  if (type.kind === 'text' && canHold(type, value)) return { kind: 'compare', column, operator, value };
+  throw new Unfilterable({
+    reason: `the field \`${column.field.name}\` (${type.kind}) is ordered against a value that it cannot be ordered against`,
+    remedy: 'compare it to a value of its own type; only numbers, dates and text have an order',
+    construct: { kind: 'attribute', name: column.field.name },
+  });
+}
+
+function orderedInteger(
+  column: Column,
+  { min, max }: { min: number; max: number },
+  operator: Operator,
+  value: number,
+): Condition {
+  if (Number.isNaN(value)) return never;
+  // Between two whole numbers, < and <= differ by the whole number that is next.
+  const rising = operator === '>' || operator === '>=';
+  const bound = rising ? Math.ceil(value) : Math.floor(value);
+  const isInclusive = operator.endsWith('=') || bound !== value;
+  if (rising ? bound > max : bound < min) return never;
+  if (rising ? bound < min : bound > max) return whereNotNull(column);
+  return {
+    kind: 'compare',
+    column,
+    operator: rising ? (isInclusive ? '>=' : '>') : isInclusive ? '<=' : '<',
+    value: bound,
+  };
+}
+
+function orderedNumber(column: Column, operator: Operator, value: number): Condition {
+  if (Number.isFinite(value)) return { kind: 'compare', column, operator, value };
+  if (Number.isNaN(value)) return never;
+  if (value > 0 !== operator.startsWith('<')) return never;
+  if (operator.endsWith('=')) return whereNotNull(column);
+  // Whatever is less than infinity is at most the largest number; the column may hold infinity itself.
+  return value > 0
+    ? { kind: 'compare', column, operator: '<=', value: Number.MAX_VALUE }
+    : { kind: 'compare', column, operator: '>=', value: -Number.MAX_VALUE };
+}
+
+function orderedDate(column: Column, operator: Operator, value: Date): Condition {
+  const time = value.getTime();
+  if (Number.isNaN(time)) return never;
+  if (value < FIRST_DATE) return operator.startsWith('<') ? never : whereNotNull(column);
+  if (value > LAST_DATE) return operator.startsWith('<') ? whereNotNull(column) : never;
+  // There is no later one to compare to.
+  if (time === LAST_DATE.getTime() && operator === '<=') return whereNotNull(column);
+  if (time === LAST_DATE.getTime() && operator === '>') return never;
+  // What the database keeps of a millisecond's parts was cut off when the row was read.
+  const next = new Date(time + 1);
+  if (operator === '<=') return { kind: 'compare', column, operator: '<', value: next };
+  if (operator === '>') return { kind: 'compare', column, operator: '>=', value: next };
+  return { kind: 'compare', column, operator, value };
+}
+
+/** Whether two columns compare as policies compare their values. */
+export function compareColumns(left: Column, operator: Operator, right: Column): Condition {
+  refuseUnsupported(left.field);
+  refuseUnsupported(right.field);
+  if (!areComparable(left.field.type, right.field.type)) {
+    throw new Unfilterable({
+      reason: `the fields \`${left.field.name}\` and \`${right.field.name}\` are of different types`,
+      remedy: 'compare fields of one type, without transformers',
+      construct: { kind: 'attribute', name: left.field.name },
+    });
+  }
+  const compared: Condition = { kind: 'compareColumns', left, operator, right };
+  if (operator === '=') return or([compared, and([whereNull(left), whereNull(right)])]);
+  if (operator === '!=') {
+    return or([
+      compared,
+      and([whereNull(left), whereNotNull(right)]),
+      and([whereNotNull(left), whereNull(right)]),
+    ]);
+  }
+  if (left.field.nullable || right.field.nullable) {
+    throw new Unfilterable({
+      reason: `the fields \`${left.field.name}\` and \`${right.field.name}\` are ordered, and may be null`,
+      remedy: 'order fields that are never null',
+      construct: { kind: 'attribute', name: left.field.name },
+    });
+  }
+  return compared;
+}
+
+const COMPARABLE = new Set(['text', 'uuid', 'bigint', 'integer', 'number', 'boolean']);
+
+function areComparable(left: FieldType, right: FieldType): boolean {
+  const isNumeric = (type: FieldType) => type.kind === 'integer' || type.kind === 'number';
+  if (isNumeric(left) && isNumeric(right)) return true;
+  return left.kind === right.kind && COMPARABLE.has(left.kind);
+}
+
+function refuseUnsupported({ name, type }: Field): void {
+  if (type.kind !== 'unsupported') return;
+  throw new Unfilterable({
+    reason: `the field \`${name}\` is ${type.why}`,
+    remedy: 'decide by another field',
+    construct: { kind: 'attribute', name },
+  });
+}

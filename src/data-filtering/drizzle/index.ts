@@ -1,0 +1,234 @@
+import {
+  aliasedTable,
+  type Column as DrizzleColumn,
+  getTableColumns,
+  getTableName,
+  is,
+  Param,
+  type SQL,
+  type Subquery,
+  sql,
+  type Table,
+} from 'drizzle-orm';
+import { PgDatabase, type SubqueryWithSelection as PgSubquery, type PgTable } from 'drizzle-orm/pg-core';
+import {
+  BaseSQLiteDatabase,
+  type SubqueryWithSelection as SQLiteSubquery,
+  type SQLiteTable,
+  type SQLiteTimestamp,
+} from 'drizzle-orm/sqlite-core';
+import type { Class } from 'oso/dist/src/types.js';
+import { type EntityAdapter, entityAdapter } from '../adapter.js';
+import { always, and, type Condition, type Source, whereNull } from '../condition/condition.js';
+import {
+  aliasOf,
+  ownerValues,
+  relatedRows,
+  type SqlPieces,
+  sqlTranslation,
+} from '../condition/sql-translation.js';
+import { type Translation, translate } from '../condition/translate.js';
+import { type EqualityFn, equalityOf } from '../equality.js';
+import { errors } from '../errors.js';
+import { type FilteringEngine, registerSchema } from '../register-entities.js';
+import { type Entity, entityOf, type JoinTable } from '../schema.js';
+import { type DrizzleEntities, type DrizzleSchema, drizzleSchema } from './schema.js';
+
+export type { FieldPairs } from '../describe.js';
+export type { DrizzleEntities, DrizzleEntity, DrizzleRelation } from './schema.js';
+
+/**
+ * What `authorizedQuery` answers with: a subquery with all columns of the table, by the table's name. Drizzle's select
+ * builders run when they are awaited, so that no promise can hand one out.
+ *
+ * @example
+ * const allowed = await ctx.oso.authorizedQuery<AuthorizedQuery<typeof expenses>>(Expense);
+ * ctx.body = await db.select().from(allowed).where(eq(allowed.status, 'open')).orderBy(allowed.id).limit(20);
+ */
+export type AuthorizedQuery<T extends Table> = T extends PgTable
+  ? PgSubquery<T['_']['columns'], T['_']['name']>
+  : T extends SQLiteTable
+    ? SQLiteSubquery<T['_']['columns'], T['_']['name']>
+    : never;
+
+/** A database of Drizzle's: what `drizzle(…)` gives for PostgreSQL or SQLite, or a transaction. */
+export interface DrizzleDatabase {
+  select(...fields: never[]): unknown;
+}
+
+/**
+ * Registers the classes of rows with Oso, with the columns of their tables and their relations, for {@link drizzleAdapter}.
+ * To be called before the policy is loaded.
+ *
+ * @throws {KoaOsoError} `ERR_KOA_OSO_INVALID_ARGUMENT` where a relation leads nowhere, where the foreign keys do not say
+ *   what is related, where it is called twice for an Oso, or a name is taken
+ * @example
+ * const entities = {
+ *   User: { class: User, table: users, relations: { expenses: { many: 'Expense' } } },
+ *   Expense: { class: Expense, table: expenses, relations: { owner: { one: 'User' } } },
+ * };
+ * registerEntities(oso, entities);
+ */
+export function registerEntities(oso: FilteringEngine, entities: DrizzleEntities): void {
+  registerSchema(oso, drizzleSchema(entities).entities);
+}
+
+/**
+ * The `equalityFn` for `new Oso({ equalityFn })` by which `expense.owner = user` holds where the two have the same key, as
+ * it does in lists. Oso's own compares all that is loaded of them.
+ */
+export function entityEquality(entities: DrizzleEntities): EqualityFn {
+  return equalityOf(() => drizzleSchema(entities).entities);
+}
+
+/**
+ * The data filtering adapter for Drizzle, on PostgreSQL and SQLite.
+ *
+ * `authorizedQuery` answers with an {@link AuthorizedQuery}, to be selected from. The filter is in it, so that no row comes
+ * in that is not allowed, whatever else is asked. `authorizedResources` answers with instances of the entity's class, as
+ * {@link instancesOf} makes them.
+ *
+ * @param db by which `authorizedResources`, and policies that follow relations, ask
+ * @param entities the same object that was passed to {@link registerEntities}
+ * @throws {KoaOsoError} `ERR_KOA_OSO_INVALID_ARGUMENT` where the database is another than that of the tables
+ * @example
+ * const oso = new Oso({ equalityFn: entityEquality(entities) });
+ * registerEntities(oso, entities);
+ * oso.setDataFilteringAdapter(drizzleAdapter(db, entities));
+ */
+export function drizzleAdapter(
+  db: DrizzleDatabase,
+  entities: DrizzleEntities,
+): EntityAdapter<Subquery, object> {
+  const schema = drizzleSchema(entities);
+  const dialect = is(db, PgDatabase) ? 'postgresql' : is(db, BaseSQLiteDatabase) ? 'sqlite' : undefined;
+  if (dialect !== schema.dialect) {
+    throw errors.invalidArgument('drizzleAdapter needs a database of the kind that the tables are for.');
+  }
+  // The two kinds of databases are asked by the same methods; only their types have nothing to do with each other.
+  const database = db as unknown as AnyDatabase;
+  const pieces = drizzlePieces(schema);
+  const translation = sqlTranslation(pieces);
+  const entityOfQuery = new WeakMap<Subquery, Entity>();
+
+  return entityAdapter<Subquery, object>({
+    select: (entity, condition) => {
+      if (schema.entities.get(entity.name) !== entity) throw errors.noAdapter();
+      const source = { entity, number: 0 };
+      const table = schema.tableOf(entity);
+      const rows = database
+        .select()
+        .from(aliasedTable(table as PgTable, aliasOf(source)))
+        .where(where(and([notDeleted(source), condition]), translation))
+        .as(getTableName(table));
+      entityOfQuery.set(rows, entity);
+      return rows;
+    },
+    execute: async query => {
+      const entity = entityOfQuery.get(query);
+      if (entity === undefined) {
+        throw errors.invalidArgument(
+          'The adapter was asked to run what it did not make. Run it yourself: await db.select().from(query).',
+        );
+      }
+      return instances(entity, await database.select().from(query));
+    },
+    load: async ({ owner, entity, relation }) => {
+      const values = ownerValues(owner, entity, relation);
+      if (values === undefined) return [];
+      const { target } = relation;
+      const rows = relatedRows(pieces, relation, 1, field => pieces.value(field, entity, values.get(field)));
+      const table = aliasedTable(schema.tableOf(target) as PgTable, rows.alias);
+      const query = database.select(getTableColumns(table)).from(table).$dynamic();
+      if (rows.link !== undefined) {
+        const { joinTable, alias, on } = rows.link;
+        query.innerJoin(aliasedTable(schema.linkOf(joinTable) as PgTable, alias), on);
+      }
+      const there = where(notDeleted({ entity: target, number: 1 }), translation);
+      return instances(
+        target,
+        await query.where(there === undefined ? rows.where : sql`${rows.where} and ${there}`),
+      );
+    },
+  });
+}
+
+/**
+ * Makes of rows, as Drizzle selects them, the instances that policies can be asked about: with the columns of the entity's
+ * table as properties. The constructor of the class is not called.
+ *
+ * @param entities what was passed to {@link registerEntities}
+ * @throws {KoaOsoError} `ERR_KOA_OSO_UNREGISTERED_CLASS` where the class is not among the entities
+ * @example
+ * const rows = await db.select().from(allowed).where(eq(allowed.status, 'open'));
+ * for (const expense of instancesOf(entities, Expense, rows)) {
+ *   console.log(expense, await ctx.oso.isAllowed(expense, { action: 'approve' }));
+ * }
+ */
+export function instancesOf<Instance extends object>(
+  entities: DrizzleEntities,
+  entityClass: Class<Instance>,
+  rows: readonly object[],
+): Instance[] {
+  const entity = entityOf(drizzleSchema(entities).entities, entityClass);
+  if (entity === undefined) throw errors.unregisteredEntity(entityClass.name);
+  return instances(entity, rows) as Instance[];
+}
+
+type AnyDatabase = PgDatabase<never>;
+
+function where(condition: Condition, translation: Translation<SQL>): SQL | undefined {
+  return condition.kind === 'always' ? undefined : translate(condition, translation);
+}
+
+function notDeleted(source: Source): Condition {
+  const { deletedAt } = source.entity;
+  return deletedAt === undefined ? always : whereNull({ source, field: deletedAt });
+}
+
+function drizzlePieces(schema: DrizzleSchema): SqlPieces<SQL> {
+  const columnOf = (table: Table, name: string) => getTableColumns(table)[name] as DrizzleColumn;
+  const named = (table: Table, alias: string) => sql`${table} ${sql.identifier(alias)}`;
+  return {
+    dialect: schema.dialect,
+    sql: (text, ...parts) => sql(text, ...parts),
+    join: (parts, separator) => sql.join([...parts], separator),
+    column: (alias, field, entity) =>
+      sql`${columnOf(aliasedTable(schema.tableOf(entity), alias), field.name)}`,
+    joinColumn: (alias, column, joinTable: JoinTable) =>
+      sql`${columnOf(aliasedTable(schema.linkOf(joinTable), alias), column)}`,
+    exists: ({ entity, alias, link, where }) => {
+      const table = named(schema.tableOf(entity), alias);
+      const from =
+        link === undefined
+          ? table
+          : sql`${named(schema.linkOf(link.joinTable), link.alias)} inner join ${table} on ${link.on}`;
+      return sql`exists (select 1 from ${from} where ${where})`;
+    },
+    value: (field, entity, value) => bound(columnOf(schema.tableOf(entity), field.name), value),
+  };
+}
+
+/** A parameter as the column's own values are kept, but not rounded as the column would. */
+function bound(column: DrizzleColumn, value: unknown): SQL {
+  switch (column.columnType) {
+    case 'SQLiteTimestamp': {
+      const time = (value as Date).getTime();
+      return sql`${new Param((column as SQLiteTimestamp<never>).mode === 'timestamp' ? time / 1000 : time)}`;
+    }
+    case 'SQLiteNumericNumber':
+      return sql`${new Param(value)}`;
+    case 'PgDate':
+      // Without its type a parameter takes that of the column, and a day has no time.
+      return sql`${new Param(value, column)}::timestamp`;
+    default:
+      return sql`${new Param(value, column)}`;
+  }
+}
+
+function instances({ class: { prototype }, fields }: Entity, rows: readonly object[]): object[] {
+  return rows.map(row => {
+    const properties = Object.entries(row).filter(([name]) => fields.has(name));
+    return Object.assign(Object.create(prototype), Object.fromEntries(properties));
+  });
+}

@@ -1,0 +1,329 @@
+import {
+  type ExpressionBuilder,
+  expressionBuilder,
+  type Kysely,
+  PostgresAdapter,
+  type RawBuilder,
+  type Selectable,
+  type SelectQueryBuilder,
+  SqliteAdapter,
+  sql,
+} from 'kysely';
+import type { Class } from 'oso/dist/src/types.js';
+import { type EntityAdapter, entityAdapter } from '../adapter.js';
+import { always, and, type Condition, type Source, whereNull } from '../condition/condition.js';
+import {
+  aliasOf,
+  type Dialect,
+  ownerValues,
+  type RelatedRows,
+  relatedRows,
+  type SqlPieces,
+  sqlTranslation,
+} from '../condition/sql-translation.js';
+import { type Translation, translate } from '../condition/translate.js';
+import { describedSchema, type SchemaDescription } from '../describe.js';
+import { type EqualityFn, equalityOf } from '../equality.js';
+import { errors } from '../errors.js';
+import { type FilteringEngine, registerSchema } from '../register-entities.js';
+import { type Entity, entityOf, type Field } from '../schema.js';
+
+export type {
+  EntityDescription,
+  FieldDescription,
+  FieldPairs,
+  FieldTypeDescription,
+  RelationDescription,
+  SchemaDescription,
+} from '../describe.js';
+
+/**
+ * What `authorizedQuery` answers with: a query of Kysely's own, that selects all columns of the table.
+ *
+ * @example
+ * const query = await ctx.oso.authorizedQuery<AuthorizedQuery<Database, 'expenses'>>(Expense);
+ * ctx.body = await query.where('status', '=', 'open').orderBy('id').limit(20).execute();
+ */
+export type AuthorizedQuery<DB, Table extends keyof DB> = SelectQueryBuilder<
+  DB,
+  Table,
+  Selectable<DB[Table]>
+>;
+
+/** The query of any table. */
+export type AnyAuthorizedQuery<DB> = { [Table in keyof DB]: AuthorizedQuery<DB, Table> }[keyof DB];
+
+/**
+ * Registers the classes of rows with Oso, with their fields and relations, for {@link kyselyAdapter}. To be called before
+ * the policy is loaded.
+ *
+ * @throws {KoaOsoError} `ERR_KOA_OSO_INVALID_ARGUMENT` where a relation or a key names what is not described, where it is
+ *   called twice for an Oso, or a name is taken
+ */
+export function registerEntities(oso: FilteringEngine, description: SchemaDescription): void {
+  registerSchema(oso, describedSchema(description));
+}
+
+/**
+ * The `equalityFn` for `new Oso({ equalityFn })` by which `expense.owner = user` holds where the two have the same key, as
+ * it does in lists. Oso's own compares all that is loaded of them.
+ */
+export function entityEquality(description: SchemaDescription): EqualityFn {
+  const schema = describedSchema(description);
+  return equalityOf(() => schema);
+}
+
+/**
+ * The data filtering adapter for Kysely, on PostgreSQL and SQLite.
+ *
+ * `authorizedQuery` answers with an {@link AuthorizedQuery}. The filter is in a subquery by the name of the table: whatever
+ * is done to the query (`where`, `clearWhere`, joins, `orderBy`, counts), no row comes in that is not allowed.
+ * `authorizedResources` answers with instances of the entity's class, as {@link instancesOf} makes them.
+ *
+ * Kysely knows no types of columns when it runs, so the description is taken at its word. On PostgreSQL `text` is for columns
+ * of the types text and varchar (char(n) and citext compare otherwise), `date` for timestamptz (or days and timestamps, where
+ * the time zones of the session and of the process are the same), `number` for double precision and for numeric of up to
+ * 15 digits (real is read as another number), `integer` for integer and `bigint` for bigint.
+ *
+ * On SQLite, which has no booleans and no dates, `boolean` is kept as 1 and 0, and `date` as what `toISOString()` gives;
+ * of a date that is kept otherwise, no comparison holds.
+ *
+ * @param db of which only the dialect is asked; the queries are run by it
+ * @param description what was passed to {@link registerEntities}. Where it is a constant, a table or column that the types
+ *   of `db` do not have is a compile error.
+ * @throws {KoaOsoError} `ERR_KOA_OSO_INVALID_ARGUMENT` where the database is another
+ * @example
+ * const oso = new Oso({ equalityFn: entityEquality(description) });
+ * registerEntities(oso, description);
+ * oso.setDataFilteringAdapter(kyselyAdapter(db, description));
+ */
+export function kyselyAdapter<DB, const Description extends SchemaDescription>(
+  db: Kysely<DB>,
+  description: Description & CheckedDescription<DB, Description>,
+): EntityAdapter<AnyAuthorizedQuery<DB>, object> {
+  const schema = describedSchema(description);
+  const pieces = kyselyPieces(dialectOf(db));
+  const translation = kyselyTranslation(pieces);
+  const entities = new WeakMap<object, Entity>();
+  const untyped = db as unknown as Kysely<AnyDatabase>;
+
+  return entityAdapter<AnyAuthorizedQuery<DB>, object>({
+    select: (entity, condition) => {
+      if (schema.get(entity.name)?.class !== entity.class) throw errors.noAdapter();
+      const allowed = allowedRows(entity, condition, translation);
+      const name = unqualified(entity.table);
+      const query = untyped.selectFrom(allowed.as(name)).selectAll(name);
+      entities.set(query, entity);
+      return query as unknown as AnyAuthorizedQuery<DB>;
+    },
+    execute: async query => {
+      const entity = entities.get(query);
+      if (entity === undefined) {
+        throw errors.invalidArgument(
+          'The adapter was asked to run a query that was refined. Run it yourself: await query.execute().',
+        );
+      }
+      return instances(entity, await query.execute());
+    },
+    load: async ({ owner, entity, relation }) => {
+      const values = ownerValues(owner, entity, relation);
+      if (values === undefined) return [];
+      const rows = relatedRows(pieces, relation, 1, field => pieces.value(field, entity, values.get(field)));
+      const { target } = relation;
+      const met = notDeleted({ entity: target, number: 1 });
+      const query = untyped.selectFrom(
+        selectRelated(rows)
+          .where(translate(met, translation) as RawBuilder<boolean>)
+          .selectAll(rows.alias)
+          .as('related'),
+      );
+      return instances(target, await query.selectAll('related').execute());
+    },
+  });
+}
+
+/**
+ * Makes of rows, as queries of Kysely answer with them, the instances that policies can be asked about: with the properties
+ * that are described, of the types that are described. The constructor of the class is not called.
+ *
+ * @param description what was passed to {@link registerEntities}
+ * @param rows with the columns of the entity's table; others are left out
+ * @throws {KoaOsoError} `ERR_KOA_OSO_UNREGISTERED_CLASS` where the class is not described,
+ *   `ERR_KOA_OSO_INVALID_ARGUMENT` where a value is not of the type that is described
+ * @example
+ * const rows = await query.where('status', '=', 'open').execute();
+ * for (const expense of instancesOf(description, Expense, rows)) {
+ *   console.log(expense, await ctx.oso.isAllowed(expense, { action: 'approve' }));
+ * }
+ */
+export function instancesOf<Instance extends object>(
+  description: SchemaDescription,
+  entityClass: Class<Instance>,
+  rows: readonly object[],
+): Instance[] {
+  const entity = entityOf(describedSchema(description), entityClass);
+  if (entity === undefined) throw errors.unregisteredEntity(entityClass.name);
+  return instances(entity, rows) as Instance[];
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: names of tables and columns are known only at run time here.
+type AnyDatabase = any;
+
+type Sql = RawBuilder<unknown>;
+
+/** Builds parts of queries, to which the plugins of a Kysely are applied when they are put into one of its own. */
+const parts: ExpressionBuilder<AnyDatabase, string> = expressionBuilder();
+
+function allowedRows(entity: Entity, condition: Condition, translation: Translation<Sql>) {
+  const source = { entity, number: 0 };
+  const met = and([notDeleted(source), condition]);
+  const alias = aliasOf(source);
+  const rows = parts.selectFrom(`${entity.table} as ${alias}`).selectAll(alias);
+  return met.kind === 'always' ? rows : rows.where(translate(met, translation) as RawBuilder<boolean>);
+}
+
+function notDeleted(source: Source): Condition {
+  const { deletedAt } = source.entity;
+  return deletedAt === undefined ? always : whereNull({ source, field: deletedAt });
+}
+
+function selectRelated({ entity, alias, link, where }: RelatedRows<Sql>) {
+  const rows = parts.selectFrom(`${entity.table} as ${alias}`).where(where as RawBuilder<boolean>);
+  if (link === undefined) return rows;
+  return rows.innerJoin(`${link.joinTable.table} as ${link.alias}`, join =>
+    join.on(link.on as RawBuilder<boolean>),
+  );
+}
+
+function kyselyPieces(dialect: Dialect): SqlPieces<Sql> {
+  return {
+    dialect,
+    sql,
+    join: sql.join,
+    column: (alias, field) => sql.id(alias, field.column),
+    joinColumn: (alias, column) => sql.id(alias, column),
+    exists: rows => sql`exists ${selectRelated(rows).select(sql.lit(1).as('found'))}`,
+    value: (field, _entity, value) => bound(dialect, field, value),
+  };
+}
+
+function bound(dialect: Dialect, { type }: Field, value: unknown): Sql {
+  if (dialect === 'sqlite') {
+    if (type.kind === 'boolean') return sql.val(value === true ? 1 : 0);
+    return sql.val(value instanceof Date ? value.toISOString() : value);
+  }
+  // Without its type a parameter takes that of the column; a column of whole days would cut it.
+  return value instanceof Date ? sql`${sql.val(value)}::timestamptz` : sql.val(value);
+}
+
+/** What Date.prototype.toISOString writes for the years that are compared: SQLite orders it as dates, as long as all is it. */
+const ISO_DATE = '????-??-??T??:??:??.???Z';
+
+function kyselyTranslation(pieces: SqlPieces<Sql>): Translation<Sql> {
+  const translation = sqlTranslation(pieces);
+  if (pieces.dialect !== 'sqlite') return translation;
+  return {
+    ...translation,
+    compare: (column, operator, value) => {
+      const compared = translation.compare(column, operator, value);
+      if (column.field.type.kind !== 'date') return compared;
+      const name = pieces.column(aliasOf(column.source), column.field, column.source.entity);
+      return sql`(${compared} and ${name} glob ${sql.lit(ISO_DATE)})`;
+    },
+  };
+}
+
+function dialectOf(db: { getExecutor(): { adapter: unknown } }): Dialect {
+  const { adapter } = db.getExecutor();
+  if (adapter instanceof PostgresAdapter) return 'postgresql';
+  if (adapter instanceof SqliteAdapter) return 'sqlite';
+  throw errors.invalidArgument(
+    'kyselyAdapter knows PostgreSQL and SQLite only: other databases compare text otherwise than policies do.',
+  );
+}
+
+/** The name by which columns of a table are called in a query: `expenses` for `accounting.expenses`. */
+function unqualified(table: string): string {
+  return table.slice(table.lastIndexOf('.') + 1);
+}
+
+function instances(entity: Entity, rows: readonly object[]): object[] {
+  return rows.map(row => {
+    const instance = Object.create(entity.class.prototype);
+    for (const field of entity.fields.values()) {
+      const value = (row as Record<string, unknown>)[field.column];
+      if (value !== undefined) instance[field.name] = value === null ? null : read(entity, field, value);
+    }
+    return instance;
+  });
+}
+
+/** The value of a column as policies are to see it, however the driver reads it. */
+function read(entity: Entity, field: Field, value: unknown): unknown {
+  const converted = convert(field, value);
+  if (converted !== undefined) return converted;
+  throw errors.invalidArgument(
+    `The column \`${field.column}\` of ${entity.table} holds what is no ${field.type.kind}, as which \`${field.name}\` is described.`,
+  );
+}
+
+function convert({ type }: Field, value: unknown): unknown {
+  switch (type.kind) {
+    case 'integer':
+    case 'number':
+      return numberOf(value);
+    case 'bigint':
+      if (typeof value === 'number') return Number.isSafeInteger(value) ? String(value) : undefined;
+      return typeof value === 'string' || typeof value === 'bigint' ? String(value) : undefined;
+    case 'boolean':
+      if (value === 1 || value === 0) return value === 1;
+      return typeof value === 'boolean' ? value : undefined;
+    case 'date': {
+      const date = typeof value === 'string' ? new Date(value) : value;
+      return date instanceof Date && !Number.isNaN(date.getTime()) ? date : undefined;
+    }
+    default:
+      return typeof value === 'string' ? value : undefined;
+  }
+}
+
+/** pg reads decimals as text, for JavaScript's numbers cannot hold them all. */
+function numberOf(value: unknown): number | undefined {
+  if (typeof value === 'number') return value;
+  if (typeof value !== 'string' || value.trim() === '') return undefined;
+  const number = Number(value);
+  return Number.isNaN(number) && value !== 'NaN' ? undefined : number;
+}
+
+/** The description, with what is wrong in it made an error. */
+export type CheckedDescription<DB, Description extends SchemaDescription> = {
+  readonly [Name in keyof Description]: CheckedEntity<
+    DB,
+    Description[Name],
+    Description[Name] extends { readonly table: infer Table extends string } ? Table : Name
+  >;
+};
+
+type CheckedEntity<DB, Description, Table> = string extends Table
+  ? unknown
+  : Table extends keyof DB
+    ? Description extends { readonly fields: infer Fields }
+      ? {
+          readonly fields: {
+            readonly [Name in keyof Fields]: CheckedField<keyof DB[Table], Fields[Name], Name>;
+          };
+        }
+      : unknown
+    : { readonly table: keyof DB };
+
+type CheckedField<Columns, Description, Name> = Description extends { readonly column: infer Column }
+  ? string extends Column
+    ? unknown
+    : Column extends Columns
+      ? unknown
+      : { readonly column: Columns }
+  : string extends Name
+    ? unknown
+    : Name extends Columns
+      ? unknown
+      : { readonly column: Columns };

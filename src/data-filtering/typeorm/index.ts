@@ -1,0 +1,130 @@
+import type { Class } from 'oso/dist/src/types.js';
+import type { DataSource, ObjectLiteral, SelectQueryBuilder } from 'typeorm';
+import { type EntityAdapter, entityAdapter } from '../adapter.js';
+import type { Source } from '../condition/condition.js';
+import { translate } from '../condition/translate.js';
+import { type EqualityFn, equalityOf } from '../equality.js';
+import { type FilteringEngine, registerSchema } from '../register-entities.js';
+import type { Related } from '../related.js';
+import type { Entity, Schema } from '../schema.js';
+import { dialectOf } from './columns.js';
+import { confine } from './query.js';
+import { comparableSchema, metadataOf, requireOpen, schemaOf } from './schema.js';
+import { Sql } from './sql.js';
+
+declare module '../../types.js' {
+  interface QueryTypes<Resource> {
+    typeorm: Resource extends ObjectLiteral ? SelectQueryBuilder<Resource> : never;
+  }
+}
+
+/**
+ * Registers entities of a TypeORM `DataSource` with Oso: their classes, with fields and relations as the metadata has
+ * them. To be called after `dataSource.initialize()` and before the policy is loaded.
+ *
+ * Policies may compare columns of numbers, text, uuids, enums, booleans, dates and times; others are registered, but a list
+ * by a policy that compares them is refused by an error that says why: arrays, JSON, embedded objects, what a transformer
+ * changes, decimals that PostgreSQL gives as text, and so on. Relations of all kinds are followed, also those whose foreign
+ * key has no property. To find out what becomes of a decimal or a bigint, its transformer is called with some numbers.
+ *
+ * @param entities by default all of the `DataSource`. Relations to others are not registered
+ * @throws {KoaOsoError} `ERR_KOA_OSO_INVALID_ARGUMENT` where the `DataSource` is not initialized, or its driver not
+ *   supported, or where an entity has no class or no primary key of its own properties
+ * @example
+ * const dataSource = await new DataSource({ type: 'postgres', url, entities: [Expense, User] }).initialize();
+ * const oso = new Oso({ equalityFn: entityEquality(dataSource) });
+ * registerEntities(oso, dataSource);
+ * oso.setDataFilteringAdapter(typeormAdapter(dataSource));
+ * await oso.loadFiles(['policy.polar']);
+ */
+export function registerEntities(
+  oso: FilteringEngine,
+  dataSource: DataSource,
+  entities?: readonly EntityClass[],
+): void {
+  registerSchema(oso, schemaOf(dataSource, entities as readonly Class[] | undefined));
+}
+
+declare module '../../types.js' {
+  interface QueryTypes<Resource> {
+    typeorm: Resource extends ObjectLiteral ? SelectQueryBuilder<Resource> : never;
+  }
+}
+
+/** A class that is an entity of TypeORM. */
+export type EntityClass = abstract new (...args: never[]) => object;
+
+/**
+ * The `equalityFn` for `new Oso({ equalityFn })` by which `expense.owner = user` holds where the two have the same key, as
+ * it does in lists. Oso's own compares all that is loaded of them.
+ *
+ * The `DataSource` may be initialized later, but before Oso compares entities first.
+ */
+export function entityEquality(dataSource: DataSource): EqualityFn {
+  let schema: Schema | undefined;
+  return equalityOf(() => {
+    schema ??= comparableSchema(dataSource);
+    return schema;
+  });
+}
+
+/**
+ * The data filtering adapter for TypeORM.
+ *
+ * `authorizedQuery` answers with a `SelectQueryBuilder` of the class that was asked for, under the alias that TypeORM's own
+ * `find` uses, which is the name of the entity: `Expense`. It can be refined, counted, paged and put into other queries; neither
+ * `where` nor `orWhere` takes the policy's condition away. It refuses to become an update or a deletion, to be of another
+ * class, and to be cached under a name, by which one would get what another may see. Where nothing is allowed, it finds
+ * nothing. To use it in a transaction, pass its `QueryRunner` to `query.setQueryRunner`.
+ *
+ * What is joined to its rows is not filtered: ask for a list of that class where that matters.
+ *
+ * Rows that are soft-deleted are left out, as TypeORM does by itself; `withDeleted()` brings back those that the policy
+ * allows. Related rows that are soft-deleted count as not there in any case.
+ *
+ * @throws {KoaOsoError} `ERR_KOA_OSO_INVALID_ARGUMENT` where the driver is not supported
+ * @example
+ * const query = await ctx.oso.authorizedQuery(Expense, { action: 'read' }); // SelectQueryBuilder<Expense>
+ * const [expenses, count] = await query
+ *   .andWhere('Expense.amount > :amount', { amount: 100 })
+ *   .orderBy('Expense.createdAt', 'DESC')
+ *   .take(20)
+ *   .getManyAndCount();
+ */
+export function typeormAdapter(
+  dataSource: DataSource,
+): EntityAdapter<SelectQueryBuilder<ObjectLiteral>, ObjectLiteral> {
+  dialectOf(dataSource);
+  return entityAdapter<SelectQueryBuilder<ObjectLiteral>, ObjectLiteral>({
+    select: (entity, condition) => {
+      const query = queryOf(dataSource, entity);
+      const sql = new Sql(dataSource, query.alias);
+      // TypeORM tells classes that share a table apart by itself, but mixes them up where two queries become one.
+      const ofClass = sql.isOfClass({ entity, number: 0 });
+      const allowed = condition.kind === 'always' ? undefined : translate(condition, sql);
+      return confine(query, sql.all([ofClass, allowed]), sql.parameters);
+    },
+    execute: query => query.getMany(),
+    load: related => load(dataSource, related),
+  });
+}
+
+function queryOf(dataSource: DataSource, entity: Entity): SelectQueryBuilder<ObjectLiteral> {
+  requireOpen(dataSource);
+  const metadata = metadataOf(dataSource, entity);
+  return dataSource.getRepository<ObjectLiteral>(metadata.target).createQueryBuilder(metadata.name);
+}
+
+/** Finds what a row is related to, by what it holds of the keys that relate them, or else by its own key. */
+async function load(
+  dataSource: DataSource,
+  { owner, entity, relation }: Related,
+): Promise<readonly unknown[]> {
+  const query = queryOf(dataSource, relation.target);
+  const sql = new Sql(dataSource, query.alias);
+  const target: Source = { entity: relation.target, number: 0 };
+  const condition =
+    sql.isRelatedToValues(entity, owner, relation, target) ??
+    sql.isRelatedToRow(entity, owner, relation, target);
+  return confine(query, condition, sql.parameters).getMany();
+}

@@ -1,0 +1,115 @@
+import { randomBytes } from 'node:crypto';
+import type { ObjectLiteral, SelectQueryBuilder } from 'typeorm';
+import type { QueryExpressionMap } from 'typeorm/query-builder/QueryExpressionMap.js';
+import { errors } from '../errors.js';
+
+/** Not to be guessed: a parameter of a request that is passed on as one of the query must never replace one of these. */
+const PREFIX = `koa_oso_${randomBytes(9).toString('hex')}`;
+
+let count = 0;
+
+/** The bound values of a condition. Their names differ from those of all other conditions: two may meet in a query. */
+export class Parameters {
+  readonly #prefix = `${PREFIX}_${++count}`;
+  readonly values: Record<string, unknown[]> = {};
+
+  /**
+   * @returns what stands for the values in SQL, separated by commas. Even one is passed as a list: TypeORM writes numbers
+   *   that stand alone into SQLite's SQL
+   */
+  add(values: readonly unknown[]): string {
+    const name = `${this.#prefix}_${Object.keys(this.values).length}`;
+    this.values[name] = [...values];
+    return `:...${name}`;
+  }
+}
+
+/**
+ * Gives a query a condition that it cannot lose, whatever else is asked of it.
+ *
+ * It is not among the query's own conditions, which `where` replaces and `orWhere` widens, but in what TypeORM adds to all
+ * of them, in brackets; and it stays there where TypeORM replaces that itself: for paging with joins it loads the rows of
+ * a page by their keys in a second statement. What is made of the query (clones, counts, subqueries) has it, too.
+ *
+ * What would answer with other rows is refused, also of a query that has no condition, so that it does not depend on the
+ * actor whether that is found out.
+ *
+ * @param condition undefined where all rows are allowed
+ */
+export function confine<Row extends ObjectLiteral>(
+  query: SelectQueryBuilder<Row>,
+  condition: string | undefined,
+  { values }: Parameters,
+): SelectQueryBuilder<Row> {
+  query.setParameters(values);
+  keep(query.expressionMap, condition, '');
+  if (condition !== undefined) checkOnce(query, condition);
+  return query;
+}
+
+const checked = new WeakSet<object>();
+
+/** Whether this TypeORM builds queries as expected does not change from one to the next of a class. */
+function checkOnce<Row extends ObjectLiteral>(query: SelectQueryBuilder<Row>, condition: string): void {
+  const { metadata } = query.expressionMap.mainAlias as { metadata: object };
+  if (checked.has(metadata)) return;
+  for (const made of [query, query.clone()]) {
+    if (!made.getQuery().includes(condition)) throw unknownTypeorm();
+  }
+  checked.add(metadata);
+}
+
+function keep(map: QueryExpressionMap, condition: string | undefined, added: string): void {
+  const clone = map.clone.bind(map);
+  const { mainAlias } = map;
+  let more = added;
+  Object.defineProperties(map, {
+    ...(condition !== undefined && {
+      extraAppendedAndWhereCondition: {
+        enumerable: true,
+        get: () => (more === '' ? condition : `(${condition}) AND (${more})`),
+        set: (value: string) => {
+          more = value;
+        },
+      },
+    }),
+    mainAlias: {
+      enumerable: true,
+      get: () => mainAlias,
+      set: () => {
+        throw refused('be of another class', 'Ask for another list');
+      },
+    },
+    cacheId: {
+      enumerable: true,
+      get: () => undefined,
+      set: (id: string | undefined) => {
+        if (id !== undefined) throw refused('be cached under a name', 'Cache it without: query.cache(true)');
+      },
+    },
+    clone: {
+      value: (): QueryExpressionMap => {
+        if (map.queryType !== 'select') {
+          throw refused(
+            `become another (${map.queryType})`,
+            'Load its rows, and pass them to the repository',
+          );
+        }
+        const copy = clone();
+        keep(copy, condition, more);
+        return copy;
+      },
+    },
+  });
+}
+
+function refused(what: string, remedy: string): Error {
+  return errors.invalidArgument(`An authorized query cannot ${what}. ${remedy}.`);
+}
+
+function unknownTypeorm(): Error {
+  return errors.invalidArgument(
+    'This version of TypeORM builds queries otherwise than koa-oso expects: the condition of the policy is not in ' +
+      'them. Use a version that koa-oso supports.',
+  );
+}

@@ -1,0 +1,405 @@
+import { NotCovered, runtimeError } from '../errors.js';
+import { calculate } from '../evaluate/arithmetic.js';
+import { lookUp } from '../evaluate/attribute.js';
+import { compare, compareGround } from '../evaluate/compare.js';
+import { make } from '../evaluate/construct.js';
+import { type Code, fail, type Machine } from '../evaluate/machine.js';
+import { match } from '../evaluate/match.js';
+import { iterate, refuseUnrepeatable } from '../evaluate/membership.js';
+import { negate } from '../evaluate/negation.js';
+import { unify } from '../evaluate/unify.js';
+import { wait } from '../evaluate/waiting.js';
+import type { Observer } from '../observe.js';
+import type { Located } from '../syntax/source.js';
+import type { Arithmetic, CallTerm, Comparison, Operation, Term } from '../syntax/tree.js';
+import { formatValue } from '../values/format.js';
+import { Unknown, type Unknowns } from '../values/unknown.js';
+import { deref, Logical, type Value } from '../values/values.js';
+import type { Predicate } from './predicate.js';
+import { type Argument, argumentOf, CannotCompile, type Scope } from './scope.js';
+
+/** What conditions need to know of the policy around them. */
+export interface Program {
+  predicate(name: string): Predicate | undefined;
+  /** Some rule cuts, so that every rule has to keep track of where its choices began. */
+  readonly cuts: boolean;
+  readonly observer: Observer | undefined;
+}
+
+/** Compiles conditions to steps. */
+export class Compiler {
+  readonly #scope: Scope;
+  readonly #program: Program;
+
+  constructor(scope: Scope, program: Program) {
+    this.#scope = scope;
+    this.#program = program;
+  }
+
+  /**
+   * The steps that test a condition and go on with `next`.
+   *
+   * @param levels where, for each rule, `and` and `or` around the condition, the number of choices at its start is kept
+   */
+  condition(term: Term, next: Code, levels: readonly number[]): Code {
+    const { observer } = this.#program;
+    if (observer === undefined || isPlainSequence(term)) return this.#condition(term, next, levels);
+    return this.#observed(term, next, levels, observer);
+  }
+
+  #condition(term: Term, next: Code, levels: readonly number[]): Code {
+    try {
+      switch (term.kind) {
+        case 'operation':
+          return this.#operation(term, next, levels);
+        case 'call':
+          return this.#call(term, next);
+        case 'boolean':
+          return term.value ? next : fail;
+        case 'variable':
+          return this.#truth(term, next);
+        default:
+          return this.#notACondition(term);
+      }
+    } catch (error) {
+      if (error instanceof CannotCompile) return this.#notCovered(error.construct, error.located);
+      throw error;
+    }
+  }
+
+  #operation(operation: Operation, next: Code, levels: readonly number[]): Code {
+    const { operator, args } = operation;
+    const [first, second, third] = args;
+    switch (operator) {
+      case 'and':
+        return this.#and(args, next, levels);
+      case 'or':
+        return this.#or(args, next, levels);
+      case 'not':
+        return this.#not(first as Term, next);
+      case 'forall':
+        return this.#forall(operation, next);
+      case 'cut':
+        return this.#cut(operation, next, levels);
+      case 'print':
+        return this.#print(args, next);
+      case 'debug':
+        return this.#notCovered('debug()', operation);
+      default:
+        break;
+    }
+    if (first === undefined || second === undefined) {
+      return this.#notCovered(`"${operator}" with ${args.length} arguments`, operation);
+    }
+    switch (operator) {
+      case '=':
+        return this.#unify(first, second, next);
+      case ':=':
+        return this.#assign(first, second, operation, next);
+      case 'in':
+        return this.#in(first, second, operation, next);
+      case 'matches':
+        return this.#matches(first, second, operation, next);
+      case '==':
+      case '!=':
+      case '<':
+      case '<=':
+      case '>':
+      case '>=':
+        return this.#compare(operator, first, second, operation, next);
+      default:
+        break;
+    }
+    if (operator === 'new') return this.#new(first, second, operation, next);
+    if (third === undefined) return this.#notCovered(`"${operator}" with 2 arguments`, operation);
+    if (operator === '.') return this.#dot(first, second, third, operation, next);
+    return this.#arithmetic(operator, first, second, third, operation, next);
+  }
+
+  #and(args: readonly Term[], next: Code, levels: readonly number[]): Code {
+    const level = this.#level();
+    const inner = [...levels, level];
+    const code = args.reduceRight((after, arg) => this.condition(arg, after, inner), next);
+    return this.#entered(level, code);
+  }
+
+  #or(args: readonly Term[], next: Code, levels: readonly number[]): Code {
+    const level = this.#level();
+    const inner = [...levels, level];
+    const alternatives = args.map(arg => this.condition(arg, next, inner));
+    return this.#entered(level, machine => choose(machine, alternatives, 0));
+  }
+
+  /** A slot for the number of choices at the start of an `and` or `or`; none where no rule cuts. */
+  #level(): number {
+    return this.#program.cuts ? this.#scope.reserve() : -1;
+  }
+
+  #entered(level: number, code: Code): Code {
+    if (level === -1) return code;
+    return machine => {
+      machine.frame[level] = machine.choices.length;
+      return code;
+    };
+  }
+
+  #cut(operation: Operation, next: Code, levels: readonly number[]): Code {
+    // A cut reaches as far back as the start of what its `and` or `or` stands in.
+    const [level, inner] = levels.slice(-2);
+    if (level === undefined || inner === undefined) return this.#notCovered('cut on its own', operation);
+    return machine => {
+      const { frame } = machine;
+      const height = frame[level] as number;
+      machine.cut(height);
+      // What the cut stands in now has fewer choices before it than at its start.
+      frame[inner] = height;
+      return next;
+    };
+  }
+
+  #not(term: Term, next: Code): Code {
+    return negate(held => this.#apart(term, held), next, this.#placer(term));
+  }
+
+  #forall({ args }: Operation, next: Code): Code {
+    const [each, test] = args as readonly [Term, Term];
+    return negate(held => this.#both(each, test, held), next, this.#placer(each));
+  }
+
+  /** A condition that is tested on its own: a cut in it goes back no further than its start. */
+  #apart(term: Term, next: Code): Code {
+    const level = this.#level();
+    return this.#entered(level, this.condition(term, next, level === -1 ? [] : [level]));
+  }
+
+  /** `each and not test`, as `forall` asks it. */
+  #both(each: Term, test: Term, next: Code): Code {
+    const start = this.#level();
+    const level = this.#level();
+    const code = this.condition(each, this.#not(test, next), level === -1 ? [] : [start, level]);
+    return this.#entered(start, this.#entered(level, code));
+  }
+
+  #unify(left: Term, right: Term, next: Code): Code {
+    if (left.kind === 'variable' && right.kind === 'variable' && left.name === right.name) return next;
+    if (isNotANumber(left) && isNotANumber(right)) return fail;
+    const buildLeft = this.#scope.build(left);
+    const buildRight = this.#scope.build(right);
+    return machine => unify(machine, buildLeft(machine.frame), buildRight(machine.frame), next);
+  }
+
+  #assign(left: Term, right: Term, operation: Operation, next: Code): Code {
+    const place = this.#placer(operation);
+    if (left.kind !== 'variable') return this.#notCovered('":=" to something other than a variable', left);
+    const buildLeft = this.#scope.build(left);
+    const buildRight = this.#scope.build(right);
+    return machine => {
+      const variable = buildLeft(machine.frame);
+      if (
+        !(variable instanceof Logical) ||
+        variable.binding !== undefined ||
+        variable.aliased ||
+        variable.waiting !== undefined
+      ) {
+        throw runtimeError('TypeError', `":=" needs a new variable, and "${left.name}" is not new`, place());
+      }
+      return unify(machine, variable, buildRight(machine.frame), next);
+    };
+  }
+
+  #compare(operator: Comparison, left: Term, right: Term, located: Operation, next: Code): Code {
+    const buildLeft = this.#scope.build(left);
+    const buildRight = this.#scope.build(right);
+    const place = this.#placer(located);
+    return machine => {
+      const a = deref(buildLeft(machine.frame));
+      const b = deref(buildRight(machine.frame));
+      if (a instanceof Logical || b instanceof Logical) {
+        wait(machine, { kind: 'compare', left: a, right: b, operator, located });
+        return next;
+      }
+      if (located.waited) {
+        const known = compareGround(operator, a, b);
+        if (known !== undefined) return known ? next : machine.fail();
+      }
+      return compare(machine, operator, a, b, place, next);
+    };
+  }
+
+  #arithmetic(
+    operator: Arithmetic,
+    left: Term,
+    right: Term,
+    result: Term,
+    located: Located,
+    next: Code,
+  ): Code {
+    const buildLeft = this.#scope.build(left);
+    const buildRight = this.#scope.build(right);
+    const buildResult = this.#scope.build(result);
+    const place = this.#placer(located);
+    return machine => {
+      const a = deref(buildLeft(machine.frame));
+      const b = deref(buildRight(machine.frame));
+      if (a instanceof Logical || b instanceof Logical) {
+        throw new NotCovered(`"${operator}" on a variable without a value`, place());
+      }
+      if (a instanceof Unknown || b instanceof Unknown) {
+        throw new NotCovered(`"${operator}" on a value of its rows`, place());
+      }
+      return unify(machine, calculate(operator, a, b, place), buildResult(machine.frame), next);
+    };
+  }
+
+  #in(item: Term, iterable: Term, operation: Operation, next: Code): Code {
+    const buildItem = this.#scope.build(item);
+    const buildIterable = this.#scope.build(iterable);
+    const place = this.#placer(operation);
+    return machine => {
+      const source = buildIterable(machine.frame);
+      if (operation.waited) refuseUnrepeatable(machine.host, source, place);
+      return iterate(machine, buildItem(machine.frame), source, place, next);
+    };
+  }
+
+  #matches(left: Term, right: Term, { waited = false }: Operation, next: Code): Code {
+    const buildLeft = this.#scope.build(left);
+    const buildRight = this.#scope.build(right);
+    return machine => match(machine, buildLeft(machine.frame), buildRight(machine.frame), waited, next);
+  }
+
+  #dot(object: Term, field: Term, result: Term, operation: Operation, next: Code): Code {
+    const place = this.#placer(operation);
+    const buildObject = this.#scope.build(object);
+    const buildResult = this.#scope.build(result);
+    if (field.kind === 'call') {
+      const args = field.args.map(arg => this.#scope.build(arg));
+      const { name, named } = field;
+      return lookUp(
+        buildObject,
+        frame => ({ name, args: args.map(arg => arg(frame)), named }),
+        buildResult,
+        place,
+        next,
+      );
+    }
+    if (field.kind === 'string') {
+      const attribute = { name: field.value, args: undefined, named: false };
+      return lookUp(buildObject, () => attribute, buildResult, place, next);
+    }
+    const buildField = this.#scope.build(field);
+    return lookUp(buildObject, frame => deref(buildField(frame)), buildResult, place, next);
+  }
+
+  #new(call: Term, result: Term, operation: Operation, next: Code): Code {
+    if (call.kind !== 'call' || result.kind !== 'variable') {
+      return this.#notCovered('new() with unusual arguments', operation);
+    }
+    const args = call.args.map(arg => this.#scope.build(arg));
+    return make(call.name, args, call.named, this.#scope.build(result), this.#placer(operation), next);
+  }
+
+  #call(call: CallTerm, next: Code): Code {
+    if (call.named) return this.#notCovered('named arguments', call);
+    const { name } = call;
+    const place = this.#placer(call);
+    const args = call.args.map(arg => this.#scope.argument(arg));
+    const program = this.#program;
+    let predicate: Predicate | undefined;
+    return machine => {
+      predicate ??= program.predicate(name);
+      if (predicate === undefined) {
+        throw runtimeError('QueryForUndefinedRule', `There is no rule named "${name}"`, place());
+      }
+      const { frame } = machine;
+      const values: Value[] = [];
+      for (let at = 0; at < args.length; at++) values.push(argumentOf(args[at] as Argument, frame));
+      return predicate.call(machine, values, next);
+    };
+  }
+
+  /** A variable as a condition: its value must be true. */
+  #truth(term: Term, next: Code): Code {
+    const build = this.#scope.build(term);
+    return machine => {
+      const value = deref(build(machine.frame));
+      if (value === true) return next;
+      if (value === false) return machine.fail();
+      if (value instanceof Logical) return unify(machine, value, true, next);
+      if (value instanceof Unknown) {
+        machine.constrain((machine.unknowns as Unknowns).isTrue(value));
+        return next;
+      }
+      return this.#notACondition(term);
+    };
+  }
+
+  #notACondition(term: Term): Code {
+    const place = this.#placer(term);
+    return () => {
+      throw runtimeError('TypeError', 'A condition must be true or false', place());
+    };
+  }
+
+  #print(args: readonly Term[], next: Code): Code {
+    const builders = args.map(arg => this.#scope.build(arg));
+    return machine => {
+      const shown = builders.map(build => formatValue(machine.host, build(machine.frame)));
+      machine.printed.push(shown.join(', '));
+      return next;
+    };
+  }
+
+  #observed(term: Term, next: Code, levels: readonly number[], observer: Observer): Code {
+    const place = this.#scope.placeOf(term);
+    const code = this.#condition(
+      term,
+      () => {
+        observer({ kind: 'held', place });
+        return next;
+      },
+      levels,
+    );
+    return machine => {
+      observer({ kind: 'condition', place });
+      machine.choose(after => {
+        after.choices.pop();
+        observer({ kind: 'failed', place });
+        return after.fail();
+      });
+      return code;
+    };
+  }
+
+  #notCovered(construct: string, located: Located): Code {
+    const place = this.#placer(located);
+    return () => {
+      throw new NotCovered(construct, place());
+    };
+  }
+
+  #placer(located: Located) {
+    return () => this.#scope.placeOf(located);
+  }
+}
+
+function isNotANumber(term: Term): boolean {
+  return term.kind === 'number' && Number.isNaN(term.value);
+}
+
+function choose(machine: Machine, alternatives: readonly Code[], at: number): Code {
+  const code = alternatives[at];
+  if (code === undefined) return machine.fail();
+  if (at + 1 < alternatives.length) {
+    machine.choose(again => {
+      again.choices.pop();
+      return choose(again, alternatives, at + 1);
+    });
+  }
+  return code;
+}
+
+/** The conditions of an `and` are observed one by one; cuts must not be, as they would cut their own observation. */
+function isPlainSequence(term: Term): boolean {
+  return term.kind === 'operation' && (term.operator === 'and' || term.operator === 'cut');
+}

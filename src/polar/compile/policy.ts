@@ -1,0 +1,114 @@
+import { UnregisteredClassError } from '../errors.js';
+import type { Observer } from '../observe.js';
+import { cuts } from '../syntax/analysis.js';
+import { hoistRule } from '../syntax/hoist.js';
+import { UnreadablePolicyError } from '../syntax/lexer.js';
+import { parsePolicy } from '../syntax/parser.js';
+import { expandBlocks, type Unions } from '../syntax/resource-blocks.js';
+import { type PolicySource, placeOf } from '../syntax/source.js';
+import type { PatternTerm, ResourceBlock, Rule, Term } from '../syntax/tree.js';
+import type { PolicyHost } from '../values/host.js';
+import type { Program } from './condition.js';
+import { Predicate } from './predicate.js';
+import { CompiledRule } from './rule.js';
+
+/** A policy that was read: its rules by name, the shorthand rules of blocks written out. */
+export interface Policy {
+  readonly rules: ReadonlyMap<string, readonly Rule[]>;
+  readonly unions: Unions;
+  readonly cuts: boolean;
+}
+
+/** A policy that Oso accepted and this front end cannot read; why, and where. */
+export interface UnreadPolicy {
+  readonly reason: string;
+  readonly source: PolicySource;
+  readonly offset: number;
+}
+
+export function readPolicy(sources: readonly PolicySource[]): Policy | UnreadPolicy {
+  const rules: Rule[] = [];
+  const blocks: ResourceBlock[] = [];
+  for (const source of sources) {
+    try {
+      const text = parsePolicy(source);
+      for (const rule of text.rules) rules.push(rule);
+      for (const block of text.blocks) blocks.push(block);
+    } catch (error) {
+      if (!(error instanceof UnreadablePolicyError)) throw error;
+      return { reason: error.message, source, offset: error.offset };
+    }
+  }
+  const expanded = expandBlocks(blocks);
+  const byName = new Map<string, Rule[]>();
+  for (const list of [rules, expanded.rules]) {
+    for (const rule of list) {
+      const named = byName.get(rule.name);
+      if (named === undefined) byName.set(rule.name, [rule]);
+      else named.push(rule);
+    }
+  }
+  return { rules: byName, unions: expanded.unions, cuts: rules.some(({ body }) => cuts(body)) };
+}
+
+/** Throws where a specializer or `matches` names a class that is not registered. */
+export function checkClasses({ rules, unions }: Policy, host: PolicyHost): void {
+  for (const list of rules.values()) {
+    for (const rule of list) {
+      for (const pattern of patternsOf(rule)) {
+        const { tag } = pattern;
+        if (tag === undefined || unions.has(tag) || host.classNamed(tag) !== undefined) continue;
+        throw new UnregisteredClassError(tag, { rule: rule.name, ...placeOf(pattern) });
+      }
+    }
+  }
+}
+
+function* patternsOf(rule: Rule): Generator<PatternTerm> {
+  const open: Term[] = [rule.body];
+  for (const { term, specializer } of rule.parameters) {
+    if (specializer !== undefined) open.push(specializer);
+    if (term.kind !== 'variable' && term.kind !== 'string') open.push(term);
+  }
+  for (let term = open.pop(); term !== undefined; term = open.pop()) {
+    if (term.kind === 'pattern') yield term;
+    if (term.kind === 'operation' || term.kind === 'call') for (const arg of term.args) open.push(arg);
+    else if (term.kind === 'list') for (const item of term.items) open.push(item);
+    else if (term.kind === 'dictionary' || term.kind === 'pattern') {
+      for (const field of term.fields.values()) open.push(field);
+    }
+  }
+}
+
+/** A policy as it is run: each rule is compiled when it is first called. */
+export class CompiledPolicy implements Program {
+  readonly observer: Observer | undefined;
+  readonly #policy: Policy;
+  readonly #host: PolicyHost;
+  readonly #predicates = new Map<string, Predicate>();
+
+  constructor(policy: Policy, host: PolicyHost, observer: Observer | undefined) {
+    this.#policy = policy;
+    this.#host = host;
+    this.observer = observer;
+  }
+
+  get cuts(): boolean {
+    return this.#policy.cuts;
+  }
+
+  members = (tag: string): readonly string[] | undefined => this.#policy.unions.get(tag);
+
+  predicate(name: string): Predicate | undefined {
+    const known = this.#predicates.get(name);
+    if (known !== undefined) return known;
+    const rules = this.#policy.rules.get(name);
+    if (rules === undefined) return undefined;
+    const predicate = new Predicate(name, this.#host);
+    for (const rule of rules) {
+      predicate.add(new CompiledRule(hoistRule(rule), this.#host, this.members, this));
+    }
+    this.#predicates.set(name, predicate);
+    return predicate;
+  }
+}

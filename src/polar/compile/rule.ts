@@ -1,0 +1,226 @@
+import { NotCovered } from '../errors.js';
+import { type Code, type Frame, type Machine, proceed } from '../evaluate/machine.js';
+import { match } from '../evaluate/match.js';
+import { markAliased, unify } from '../evaluate/unify.js';
+import { findTwin, termKey } from '../syntax/analysis.js';
+import { isGroundTerm, type Parameter, type Rule, type Term } from '../syntax/tree.js';
+import type { PolicyHost } from '../values/host.js';
+import { deref, Logical, type Value } from '../values/values.js';
+import { Compiler, type Program } from './condition.js';
+import { CannotCompile, Scope, type UnionMembers } from './scope.js';
+
+/** A parameter of a rule, as far as it can be judged without trying it. */
+export type ParameterShape =
+  | { readonly kind: 'any' }
+  | { readonly kind: 'constant'; readonly value: string | number | boolean }
+  | { readonly kind: 'class'; readonly tag: string }
+  | { readonly kind: 'union'; readonly members: readonly string[] }
+  | { readonly kind: 'complex' };
+
+/** A specializer, as it is compared with that of another rule. */
+export interface SpecializerShape {
+  /** Equal for equal specializers. */
+  readonly key: string;
+  readonly kind: 'union' | 'instance' | 'dictionary' | 'value';
+  readonly tag: string | undefined;
+  readonly fields: number;
+}
+
+/** One rule, compiled when it is first needed. */
+export class CompiledRule {
+  readonly rule: Rule;
+  readonly arity: number;
+  readonly parameters: readonly ParameterShape[];
+  readonly specializers: readonly (SpecializerShape | undefined)[];
+  /** Without variables in its head, so that the index alone decides whether it applies. */
+  readonly ground: boolean;
+  readonly #host: PolicyHost;
+  readonly #members: UnionMembers;
+  readonly #program: Program;
+  /** The parameters that are variables of their own, and so another name for the argument. */
+  readonly #named: readonly boolean[];
+  #made: Scope | undefined;
+  #level: number | undefined;
+  #body: Code | undefined;
+  #head: Code | undefined;
+  #constants: Code | undefined;
+  #test: Code | undefined;
+
+  constructor(rule: Rule, host: PolicyHost, members: UnionMembers, program: Program) {
+    this.rule = rule;
+    this.arity = rule.parameters.length;
+    this.#host = host;
+    this.#members = members;
+    this.#program = program;
+    this.#named = rule.parameters.map((_, at) => isNamed(rule.parameters, at, host));
+    this.parameters = rule.parameters.map((parameter, at) =>
+      shapeOf(parameter, this.#named[at] === true, members),
+    );
+    this.specializers = rule.parameters.map(({ specializer }) => shapeOfSpecializer(specializer, members));
+    this.ground = rule.parameters.every(
+      ({ term, specializer }) => specializer === undefined && isGroundTerm(term),
+    );
+  }
+
+  /** Tests the body, where the head is known to match. */
+  get body(): Code {
+    this.#body ??= this.#compileBody();
+    return this.#body;
+  }
+
+  /** Unifies the head with the arguments in the frame, then tests the body. */
+  get head(): Code {
+    this.#head ??= this.#compileHead(this.body);
+    return this.#head;
+  }
+
+  /** As {@link head}, where the classes are known to match already. */
+  get constants(): Code {
+    this.#constants ??= this.parameters.reduceRight<Code>((next, parameter, at) => {
+      if (parameter.kind !== 'constant') return next;
+      const { value } = parameter;
+      return machine => unify(machine, machine.frame[at] as Value, value, next);
+    }, this.body);
+    return this.#constants;
+  }
+
+  /** Only the head: whether the rule applies. */
+  get test(): Code {
+    this.#test ??= this.#compileHead(proceed);
+    return this.#test;
+  }
+
+  /** There are no conditions, and nobody who would want to know that the rule was tried. */
+  get plain(): boolean {
+    return this.rule.body.args.length === 0 && this.#program.observer === undefined;
+  }
+
+  /** Starts the rule with the given arguments: fresh variables, and what a cut will go back to. */
+  enter(machine: Machine, args: readonly Value[], choices: number, code: Code): Code {
+    const { arity } = this;
+    const frame: Frame = [];
+    for (let at = 0; at < arity; at++) {
+      let value = args[at] as Value;
+      if (value instanceof Logical) {
+        value = deref(value);
+        if (value instanceof Logical && this.#named[at]) markAliased(machine, value);
+      }
+      frame.push(value);
+    }
+    const { size } = this.#scope;
+    for (let at = arity; at < size; at++) frame.push(new Logical());
+    if (this.#level !== undefined) frame[this.#level] = choices;
+    machine.frame = frame;
+    return code;
+  }
+
+  /** The rule's variables. There is no need of them before the rule is tried: most facts never are. */
+  get #scope(): Scope {
+    if (this.#made === undefined) {
+      const scope = new Scope(this.#host, this.#members, this.rule.name, this.arity);
+      for (const [at, { term }] of this.rule.parameters.entries()) {
+        if (this.#named[at] && term.kind === 'variable') scope.name(term.name, at);
+      }
+      if (this.#program.cuts) this.#level = scope.reserve();
+      this.#made = scope;
+    }
+    return this.#made;
+  }
+
+  #compileBody(): Code {
+    const { observer } = this.#program;
+    const scope = this.#scope;
+    const compiler = new Compiler(scope, this.#program);
+    const twin = this.#program.cuts ? findTwin(this.rule.body) : undefined;
+    if (twin !== undefined) {
+      // Oso tells a cut's own choices from others by what was asked, and so mistakes one twin for the other.
+      return () => {
+        throw new NotCovered(
+          'the same condition twice in one rule, in a policy that cuts',
+          this.#scope.placeOf(twin),
+        );
+      };
+    }
+    const place = observer && this.#scope.placeOf(this.rule);
+    const code = compiler.condition(this.rule.body, proceed, this.#level === undefined ? [] : [this.#level]);
+    if (observer === undefined) return code;
+    return () => {
+      observer({ kind: 'rule', place });
+      return code;
+    };
+  }
+
+  #compileHead(next: Code): Code {
+    return this.rule.parameters.reduceRight<Code>((after, parameter, at) => {
+      try {
+        return this.#compileParameter(parameter, at, after);
+      } catch (error) {
+        if (!(error instanceof CannotCompile)) throw error;
+        const { construct, located } = error;
+        return () => {
+          throw new NotCovered(construct, this.#scope.placeOf(located));
+        };
+      }
+    }, next);
+  }
+
+  #compileParameter({ term, specializer }: Parameter, at: number, next: Code): Code {
+    let code = next;
+    if (specializer !== undefined) {
+      const pattern = this.#scope.build(specializer);
+      const after = code;
+      code = machine => match(machine, machine.frame[at] as Value, pattern(machine.frame), false, after);
+    }
+    // The slot of a plain variable is the argument's own.
+    if (term.kind === 'variable' && this.#scope.slots.get(term.name) === at) return code;
+    const build = this.#scope.build(term);
+    const after = code;
+    return machine => unify(machine, machine.frame[at] as Value, build(machine.frame), after);
+  }
+}
+
+/** Whether a parameter is a variable that stands for its argument alone. */
+function isNamed(parameters: readonly Parameter[], at: number, host: PolicyHost): boolean {
+  const { term } = parameters[at] as Parameter;
+  if (term.kind !== 'variable' || host.constant(term.name) !== undefined) return false;
+  for (let before = 0; before < at; before++) {
+    if (holdsVariable((parameters[before] as Parameter).term, term.name)) return false;
+  }
+  return true;
+}
+
+function holdsVariable(term: Term, name: string): boolean {
+  // Patterns come after the parameter that they belong to, and only bind what its own variable leaves open.
+  return term.kind === 'variable' && term.name === name;
+}
+
+function shapeOf({ term, specializer }: Parameter, named: boolean, members: UnionMembers): ParameterShape {
+  if (specializer === undefined) {
+    if (term.kind === 'string' || term.kind === 'boolean') return { kind: 'constant', value: term.value };
+    if (term.kind === 'number') {
+      // A whole float is not the integer that it equals, and is left to unification.
+      if (term.float && Number.isInteger(term.value)) return COMPLEX;
+      return { kind: 'constant', value: term.value };
+    }
+    return named ? ANY : COMPLEX;
+  }
+  if (!named || specializer.kind !== 'pattern' || specializer.tag === undefined) return COMPLEX;
+  const union = members(specializer.tag);
+  if (union !== undefined) return { kind: 'union', members: union };
+  return specializer.fields.size > 0 ? COMPLEX : { kind: 'class', tag: specializer.tag };
+}
+
+const ANY: ParameterShape = { kind: 'any' };
+const COMPLEX: ParameterShape = { kind: 'complex' };
+
+function shapeOfSpecializer(
+  specializer: Term | undefined,
+  members: UnionMembers,
+): SpecializerShape | undefined {
+  if (specializer === undefined) return undefined;
+  const key = termKey(specializer);
+  if (specializer.kind !== 'pattern') return { key, kind: 'value', tag: undefined, fields: 0 };
+  const { tag, fields } = specializer;
+  if (tag === undefined) return { key, kind: 'dictionary', tag, fields: fields.size };
+  return { key, kind: members(tag) === undefined ? 'instance' : 'union', tag, fields: fields.size };
+}

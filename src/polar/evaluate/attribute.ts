@@ -1,0 +1,112 @@
+import type { Build } from '../compile/scope.js';
+import { NotCovered, runtimeError } from '../errors.js';
+import { Unknown, type Unknowns } from '../values/unknown.js';
+import { Dictionary, deref, Float, Instance, List, Logical, type Value } from '../values/values.js';
+import { type Attribute, lookup } from './host-attribute.js';
+import type { Code, Frame, Machine, PlaceOf } from './machine.js';
+import { unify } from './unify.js';
+
+/** What stands after the dot: an attribute, or the value of `object.(variable)`. */
+type Field = Attribute | Value;
+
+/** A look-up: `object.field`, `object.method(…)` or `object.(name)`, its result unified with `result`. */
+export function lookUp(
+  buildObject: Build,
+  field: (frame: Frame) => Field,
+  buildResult: Build,
+  placeOf: PlaceOf,
+  next: Code,
+): Code {
+  const found = (machine: Machine, value: unknown): Code =>
+    unify(machine, buildResult(machine.frame), machine.host.toValue(value), next);
+  return machine => {
+    const object = deref(buildObject(machine.frame));
+    const attribute = attributeOf(field(machine.frame));
+    if (object instanceof Unknown) {
+      if (attribute === undefined || attribute.args !== undefined) {
+        throw new NotCovered('a method of a value of its rows', placeOf());
+      }
+      const unknowns = machine.unknowns as Unknowns;
+      const isThere = machine.negations.length === 0 ? unknowns.isThere(object) : undefined;
+      if (isThere !== undefined) machine.constrain(isThere);
+      return found(machine, unknowns.attribute(object, attribute.name));
+    }
+    if (object instanceof Instance && attribute !== undefined) {
+      return lookup(machine, object.value, attribute, placeOf, found);
+    }
+    if (object instanceof Logical) {
+      if (attribute?.args === undefined) {
+        throw new NotCovered('a look-up on a variable without a value', placeOf());
+      }
+      throw runtimeError('Unsupported', 'A method cannot be called on a variable without a value', placeOf());
+    }
+    if (object instanceof Dictionary && attribute?.args === undefined) {
+      return inDictionary(machine, object, field(machine.frame), buildResult, placeOf, next);
+    }
+    if (typeof object === 'boolean' || !isReceiver(object)) {
+      throw runtimeError(
+        'TypeError',
+        'Only objects, dictionaries, lists, strings and numbers have attributes',
+        placeOf(),
+      );
+    }
+    if (attribute === undefined) throw notAField(placeOf);
+    return lookup(machine, machine.host.toJs(object), attribute, placeOf, found);
+  };
+}
+
+function attributeOf(field: Field): Attribute | undefined {
+  if (typeof field === 'string') return { name: field, args: undefined, named: false };
+  return typeof field === 'object' && 'args' in field ? field : undefined;
+}
+
+function isReceiver(value: Value): boolean {
+  return (
+    typeof value === 'string' ||
+    typeof value === 'number' ||
+    value instanceof Float ||
+    value instanceof List ||
+    value instanceof Dictionary ||
+    value instanceof Instance
+  );
+}
+
+function inDictionary(
+  machine: Machine,
+  { fields }: Dictionary,
+  field: Field,
+  buildResult: Build,
+  placeOf: PlaceOf,
+  next: Code,
+): Code {
+  if (field instanceof Logical) return eachField(machine, [...fields], 0, field, buildResult, next);
+  const attribute = attributeOf(field);
+  if (attribute === undefined) throw notAField(placeOf);
+  const value = fields.get(attribute.name);
+  return value === undefined ? machine.fail() : unify(machine, value, buildResult(machine.frame), next);
+}
+
+/** With a variable as its name, every field of a dictionary is found. */
+function eachField(
+  machine: Machine,
+  fields: readonly (readonly [string, Value])[],
+  at: number,
+  name: Logical,
+  buildResult: Build,
+  next: Code,
+): Code {
+  const field = fields[at];
+  if (field === undefined) return machine.fail();
+  if (at + 1 < fields.length) {
+    machine.choose(again => {
+      again.choices.pop();
+      return eachField(again, fields, at + 1, name, buildResult, next);
+    });
+  }
+  const [key, value] = field;
+  return unify(machine, key, name, after => unify(after, value, buildResult(after.frame), next));
+}
+
+function notAField(placeOf: PlaceOf) {
+  return runtimeError('TypeError', 'The name of an attribute must be a string', placeOf());
+}

@@ -1,0 +1,185 @@
+import { NotCovered, runtimeError } from '../errors.js';
+import type { Comparison } from '../syntax/tree.js';
+import { isThenable } from '../values/host.js';
+import { Unknown, type Unknowns } from '../values/unknown.js';
+import {
+  compareStrings,
+  Dictionary,
+  deref,
+  holdsRest,
+  Instance,
+  isGround,
+  List,
+  Logical,
+  numberOf,
+  sameGround,
+  type Value,
+} from '../values/values.js';
+import type { Code, Machine, PlaceOf } from './machine.js';
+
+/** Compares two known values and goes on with `next` where the comparison holds. */
+export function compare(
+  machine: Machine,
+  operator: Comparison,
+  left: Value,
+  right: Value,
+  placeOf: PlaceOf,
+  next: Code,
+): Code {
+  if (left instanceof Instance || right instanceof Instance) {
+    return compareInHost(machine, operator, left, right, next);
+  }
+  if (typeof left === 'string' && typeof right === 'string') {
+    return inOrder(operator, compareStrings(left, right)) ? next : machine.fail();
+  }
+  const a = comparable(left);
+  const b = comparable(right);
+  if (a === undefined || b === undefined) {
+    throw runtimeError(
+      'Unsupported',
+      `"${operator}" compares numbers, booleans, strings and objects, and both sides must be of the same kind`,
+      placeOf(),
+    );
+  }
+  return compareNumbers(operator, a, b) ? next : machine.fail();
+}
+
+/** Whether two values are both texts, both numbers or both booleans. */
+export function areOfOneKind(left: Value, right: Value): boolean {
+  if (typeof left === 'string' || typeof left === 'boolean') return typeof left === typeof right;
+  return numberOf(left) !== undefined && numberOf(right) !== undefined;
+}
+
+/**
+ * Whether two ground values are equal as they are, where `1 == "1"` asked directly is an error. That is how a condition is
+ * judged which has waited for its values; undefined for other comparisons and values.
+ */
+export function compareGround(operator: Comparison, left: Value, right: Value): boolean | undefined {
+  if (operator !== '==' && operator !== '!=') return undefined;
+  if (holdsRest(left) || holdsRest(right)) {
+    // Whether Oso sees the value of a rest variable depends on how the list came about.
+    throw new NotCovered('a list with a rest, for a variable with conditions', undefined);
+  }
+  if (!isGround(left) || !isGround(right)) return undefined;
+  return sameGround(left, right) === (operator === '==');
+}
+
+/** Whether a condition that has waited for these values cannot hold, whatever else there is to be asked. */
+export function isRuledOut(operator: Comparison, left: Value, right: Value): boolean {
+  if (operator === '==' || operator === '!=') return compareGround(operator, left, right) === false;
+  if (typeof left === 'string' && typeof right === 'string') {
+    return !inOrder(operator, compareStrings(left, right));
+  }
+  const a = comparable(left);
+  const b = comparable(right);
+  return a !== undefined && b !== undefined && !compareNumbers(operator, a, b);
+}
+
+/** Compares (or unifies: `=`) as JavaScript compares: by the equality function, or by JavaScript's own operators. */
+export function compareInHost(
+  machine: Machine,
+  operator: Comparison | '=',
+  left: Value,
+  right: Value,
+  next: Code,
+): Code {
+  const a = operand(machine, left);
+  const b = operand(machine, right);
+  if (isThenable(a) || isThenable(b)) {
+    return machine.suspend(
+      Promise.resolve(a).then(async known => [known, await b] as const),
+      pair => {
+        const [knownLeft, knownRight] = pair as readonly [unknown, unknown];
+        return compareValues(machine, operator, knownLeft, knownRight, next);
+      },
+    );
+  }
+  return compareValues(machine, operator, a, b, next);
+}
+
+function compareValues(
+  machine: Machine,
+  operator: Comparison | '=',
+  left: unknown,
+  right: unknown,
+  next: Code,
+): Code {
+  if (left instanceof Unknown || right instanceof Unknown) {
+    const inNot = machine.negations.length > 0;
+    machine.constrain((machine.unknowns as Unknowns).compare(operator, left, right, inNot));
+    return next;
+  }
+  return answer(machine, hostAnswer(machine, operator, left, right), next);
+}
+
+function operand(machine: Machine, value: Value): unknown {
+  if (value instanceof Unknown) return value;
+  if (value instanceof Instance) return value.value;
+  if ((value instanceof List || value instanceof Dictionary) && !value.pure) {
+    // Oso would show the host its variables and constants as variables, whatever their values.
+    throw new NotCovered('an object compared with a list or dictionary that the policy made', undefined);
+  }
+  return machine.host.toJs(value);
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: JavaScript compares anything with anything, and the policy asked for it.
+function hostAnswer({ host }: Machine, operator: Comparison | '=', left: any, right: any): unknown {
+  switch (operator) {
+    case '=':
+    case '==':
+      return host.equals(left, right);
+    case '!=':
+      return host.differs(left, right);
+    case '<':
+      return left < right;
+    case '<=':
+      return left <= right;
+    case '>':
+      return left > right;
+    case '>=':
+      return left >= right;
+  }
+}
+
+function answer(machine: Machine, reply: unknown, next: Code): Code {
+  if (isThenable(reply)) return machine.suspend(reply, known => answer(machine, known, next));
+  return holds(reply) ? next : machine.fail();
+}
+
+/** Whether the host answered yes. Answers cross into Oso's engine as 32-bit integers. */
+export function holds(reply: unknown): boolean {
+  return typeof reply === 'boolean' ? reply : (Number(reply) | 0) !== 0;
+}
+
+function inOrder(operator: Comparison, order: number): boolean {
+  return compareNumbers(operator, order, 0);
+}
+
+function compareNumbers(operator: Comparison, left: number, right: number): boolean {
+  switch (operator) {
+    case '==':
+      return left === right;
+    case '!=':
+      return left !== right;
+    case '<':
+      return left < right;
+    case '<=':
+      return left <= right;
+    case '>':
+      return left > right;
+    case '>=':
+      return left >= right;
+  }
+}
+
+/** Booleans compare as 0 and 1. */
+function comparable(value: Value): number | undefined {
+  return typeof value === 'boolean' ? Number(value) : numberOf(value);
+}
+
+/** The values of a comparison's sides, where both are known; undefined where one is an unbound variable. */
+export function known(left: Value, right: Value): readonly [Value, Value] | undefined {
+  const a = deref(left);
+  const b = deref(right);
+  return a instanceof Logical || b instanceof Logical ? undefined : [a, b];
+}

@@ -1,0 +1,113 @@
+import type { Relation } from 'oso';
+import { KwargsError } from 'oso/dist/src/errors.js';
+import { NotCovered, runtimeError } from '../errors.js';
+import { isThenable } from '../values/host.js';
+import type { Value } from '../values/values.js';
+import type { Code, Machine, PlaceOf } from './machine.js';
+
+/** What a look-up asks for: a field, or a method with its arguments. */
+export interface Attribute {
+  readonly name: string;
+  readonly args: readonly Value[] | undefined;
+  /** Named arguments were given, which JavaScript does not have. */
+  readonly named: boolean;
+}
+
+/** Takes the value that was found and says how to go on. */
+export type Found = (machine: Machine, value: unknown) => Code;
+
+/** A look-up that failed for a reason which the policy, not the host, has to answer for. */
+class Missing {
+  readonly message: string;
+  readonly cause: unknown;
+  constructor(message: string, cause?: unknown) {
+    this.message = message;
+    this.cause = cause;
+  }
+}
+
+/**
+ * Looks up a field or calls a method of a JavaScript value. Where it is missing, or the host throws a TypeError, a
+ * condition fails with an error; a pattern, and anything inside of `not`, goes on with `undefined`. That is Oso's way.
+ */
+export function lookup(
+  machine: Machine,
+  receiver: unknown,
+  attribute: Attribute,
+  placeOf: PlaceOf | undefined,
+  found: Found,
+): Code {
+  if (isThenable(receiver)) {
+    return machine.suspend(receiver, awaited => lookup(machine, awaited, attribute, placeOf, found));
+  }
+  const { args } = attribute;
+  if (attribute.named) throw new KwargsError();
+  if (args === undefined) return settle(machine, read(machine, receiver, attribute.name), placeOf, found);
+  const values = NotCovered.at(placeOf, () => args.map(arg => machine.host.toJs(arg)));
+  if (!values.some(isThenable)) {
+    return settle(machine, call(machine, receiver, attribute.name, values), placeOf, found);
+  }
+  return machine.suspend(Promise.all(values), awaited =>
+    settle(machine, call(machine, receiver, attribute.name, awaited as unknown[]), placeOf, found),
+  );
+}
+
+function settle(machine: Machine, outcome: unknown, placeOf: PlaceOf | undefined, found: Found): Code {
+  if (outcome instanceof Missing) {
+    if (placeOf !== undefined && machine.negations.length === 0) {
+      throw runtimeError('Application', outcome.message, placeOf(), outcome.cause);
+    }
+    return found(machine, undefined);
+  }
+  if (isThenable(outcome)) {
+    return machine.suspend(outcome, value =>
+      value instanceof Missing ? settle(machine, value, placeOf, found) : found(machine, value),
+    );
+  }
+  return found(machine, outcome);
+}
+
+function read(machine: Machine, receiver: unknown, name: string): unknown {
+  if (receiver === null || receiver === undefined) return missing(name);
+  try {
+    const relation = relationOf(machine, receiver, name);
+    if (relation !== undefined) return related(machine, receiver, relation, name);
+    // The operator throws for strings and numbers, as it does in Oso: only their methods can be reached.
+    if (!(name in (receiver as object))) return missing(name);
+    return (receiver as Record<string, unknown>)[name];
+  } catch (error) {
+    return thrown(error, name);
+  }
+}
+
+function call(machine: Machine, receiver: unknown, name: string, args: readonly unknown[]): unknown {
+  if (receiver === null || receiver === undefined) return new Missing(`There is no method "${name}" on nil`);
+  try {
+    const relation = relationOf(machine, receiver, name);
+    if (relation !== undefined) return related(machine, receiver, relation, name);
+    if (typeof (receiver as Record<string, unknown>)[name] !== 'function') {
+      return new Missing(`There is no method "${name}" on the value`);
+    }
+    return (receiver as Record<string, (...args: readonly unknown[]) => unknown>)[name]?.(...args);
+  } catch (error) {
+    return thrown(error, name);
+  }
+}
+
+function relationOf(machine: Machine, receiver: unknown, name: string): Relation | undefined {
+  return machine.host.hasRelations ? machine.host.relation(receiver as object, name) : undefined;
+}
+
+function related(machine: Machine, receiver: unknown, relation: Relation, name: string): unknown {
+  const value = machine.host.related(receiver as object, relation);
+  return isThenable(value) ? Promise.resolve(value).catch(error => thrown(error, name)) : value;
+}
+
+function missing(name: string): Missing {
+  return new Missing(`There is no attribute "${name}" on the value`);
+}
+
+function thrown(error: unknown, name: string): Missing {
+  if (!(error instanceof TypeError)) throw error;
+  return new Missing(`A TypeError was thrown by "${name}"`, error);
+}

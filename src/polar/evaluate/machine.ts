@@ -1,0 +1,308 @@
+import { PolicyBudgetError, type PolicyPlace } from '../errors.js';
+import type { PolicyHost } from '../values/host.js';
+import type { Constraint, Unknowns } from '../values/unknown.js';
+import { Logical, type Value } from '../values/values.js';
+
+/**
+ * A step of a compiled policy. It does its part and hands back the step to go on with, so that nothing in a policy,
+ * however deep, ever grows the JavaScript stack.
+ */
+export type Code = (machine: Machine) => Code;
+
+/** The variables of one rule that is being tried: its arguments first, then its other variables. */
+export type Frame = Value[];
+
+/** Where to go on once a rule has succeeded. */
+export class Continuation {
+  readonly code: Code;
+  readonly frame: Frame;
+  readonly parent: Continuation | undefined;
+  constructor(code: Code, frame: Frame, parent: Continuation | undefined) {
+    this.code = code;
+    this.frame = frame;
+    this.parent = parent;
+  }
+}
+
+/** A point to come back to when what follows fails. */
+export class Choice {
+  readonly trail: number;
+  readonly frame: Frame;
+  readonly continuation: Continuation | undefined;
+  /** Goes on with the next alternative. It finds this choice on top of the stack and removes it after the last. */
+  readonly retry: Code;
+  constructor(trail: number, frame: Frame, continuation: Continuation | undefined, retry: Code) {
+    this.trail = trail;
+    this.frame = frame;
+    this.continuation = continuation;
+    this.retry = retry;
+  }
+}
+
+/** Something besides a binding that backtracking takes back. */
+export interface Undo {
+  undo(): void;
+}
+
+/** The state in which a `not` began, and whether its condition has held. */
+export interface Negation {
+  readonly trail: number;
+  readonly delayed: number;
+  readonly constraints: number;
+  /** What has to hold of unknown values for the condition to hold, in each of the ways that were found. */
+  readonly alternatives: (readonly Constraint[])[];
+  /** What has to hold of them for it to come to a constraint that may fail, which is the last. */
+  readonly failing: (readonly Constraint[])[];
+  held: boolean;
+}
+
+/** How far a query may go. */
+export interface Budget {
+  /** Steps of evaluation, about one for each condition, rule or list item tried. */
+  readonly steps: number;
+  /** Wall-clock milliseconds, time that host code takes included. */
+  readonly milliseconds: number;
+}
+
+/** Why the machine stopped running. */
+export type Outcome = 'result' | 'exhausted' | 'suspended' | 'paused';
+
+/** Steps between two looks at the clock. */
+const STEPS_PER_LOOK = 256;
+/** After so many milliseconds the event loop gets its turn. */
+const SLICE_MILLISECONDS = 4;
+
+const STOP: Code = () => STOP;
+const NO_FRAME: Frame = [];
+
+/** Evaluates one query. */
+export class Machine {
+  readonly host: PolicyHost;
+  /** Asked about values that are not known; undefined where there are none. */
+  readonly unknowns: Unknowns | undefined;
+  /** What has to hold of values that are not known, for what was found so far. */
+  readonly constraints: Constraint[] = [];
+  readonly #budget: Budget;
+  frame: Frame = NO_FRAME;
+  continuation: Continuation | undefined = undefined;
+  readonly choices: Choice[] = [];
+  readonly #trail: (Logical | Undo)[] = [];
+  /** Variables which have just been bound and for which conditions waited. */
+  woken: Logical[] = [];
+  /** Variables with waiting conditions, so that none is forgotten when a result is due. */
+  readonly delayed: Logical[] = [];
+  /** Each `not` that is being evaluated around the current step, outermost first. */
+  readonly negations: Negation[] = [];
+  /** Some condition has waited or been negated: a variable left without a value may not be free to take any. */
+  conditional = false;
+  /** What `print` has to show once it is certain that Oso's engine will not show it again. */
+  readonly printed: string[] = [];
+  outcome: Outcome = 'exhausted';
+  #pending: PromiseLike<unknown> | undefined;
+  #resume: ((value: unknown) => Code) | undefined;
+  #next: Code = STOP;
+  #fuel = STEPS_PER_LOOK;
+  #steps = 0;
+  #started = 0;
+  #sliceStarted = 0;
+
+  constructor(host: PolicyHost, budget: Budget, unknowns?: Unknowns) {
+    this.host = host;
+    this.#budget = budget;
+    this.unknowns = unknowns;
+  }
+
+  /** Runs from `code` until there is a result, none is left, a promise has to be waited for, or the slice is over. */
+  run(code: Code): Outcome {
+    let next = code;
+    while (next !== STOP) {
+      if (--this.#fuel === 0) {
+        this.#fuel = STEPS_PER_LOOK;
+        if (this.#spend()) {
+          this.#next = next;
+          this.outcome = 'paused';
+          return 'paused';
+        }
+      }
+      next = next(this);
+    }
+    return this.outcome;
+  }
+
+  /** Goes on after a result, for the next one. */
+  runOn(): Outcome {
+    return this.run(fail);
+  }
+
+  /** Waits for what the machine waits for, and runs on. */
+  async proceed(): Promise<Outcome> {
+    if (this.outcome === 'paused') {
+      await nextTurn();
+      this.#sliceStarted = performance.now();
+      return this.run(this.#next);
+    }
+    const resume = this.#resume as (value: unknown) => Code;
+    const pending = this.#pending as PromiseLike<unknown>;
+    this.#pending = undefined;
+    this.#resume = undefined;
+    const value = await this.#withinBudget(pending);
+    if (performance.now() - this.#sliceStarted > SLICE_MILLISECONDS) {
+      // Promises that are already resolved would otherwise keep the event loop from ever turning.
+      await nextTurn();
+      this.#sliceStarted = performance.now();
+    }
+    return this.run(resume(value));
+  }
+
+  /** Stops with a result. */
+  succeed(): Code {
+    this.outcome = 'result';
+    return STOP;
+  }
+
+  /** Stops until `promise` settles, then goes on with what `resume` makes of its value. */
+  suspend(promise: PromiseLike<unknown>, resume: (value: unknown) => Code): Code {
+    this.#clock();
+    this.#pending = promise;
+    this.#resume = resume;
+    this.outcome = 'suspended';
+    return STOP;
+  }
+
+  /** Goes back to the latest choice. */
+  fail(): Code {
+    const { choices } = this;
+    const choice = choices[choices.length - 1];
+    if (choice === undefined) {
+      this.outcome = 'exhausted';
+      return STOP;
+    }
+    this.undoTo(choice.trail);
+    this.frame = choice.frame;
+    this.continuation = choice.continuation;
+    return choice.retry;
+  }
+
+  /** Remembers the present state, to be taken up again by `retry` after a failure. */
+  choose(retry: Code): void {
+    this.choices.push(new Choice(this.#trail.length, this.frame, this.continuation, retry));
+  }
+
+  /** Forgets the choices made since there were `height` of them. */
+  cut(height: number): void {
+    if (this.choices.length > height) this.choices.length = height;
+  }
+
+  /** The end of a rule: goes on where it was called. */
+  proceedToCaller(): Code {
+    const continuation = this.continuation as Continuation;
+    this.frame = continuation.frame;
+    this.continuation = continuation.parent;
+    return continuation.code;
+  }
+
+  get trailHeight(): number {
+    return this.#trail.length;
+  }
+
+  /** What was bound or noted since the trail was `height` long. */
+  trailFrom(height: number): readonly (Logical | Undo)[] {
+    return this.#trail.slice(height);
+  }
+
+  undoTo(height: number): void {
+    const trail = this.#trail;
+    while (trail.length > height) {
+      const entry = trail.pop() as Logical | Undo;
+      if (entry instanceof Logical) entry.binding = undefined;
+      else entry.undo();
+    }
+    if (this.woken.length > 0) this.woken = [];
+  }
+
+  bind(variable: Logical, value: Value): void {
+    variable.binding = value;
+    this.#trail.push(variable);
+    if (variable.waiting !== undefined) this.woken.push(variable);
+  }
+
+  /** Makes one unbound variable stand for another. */
+  link(variable: Logical, other: Logical): void {
+    variable.binding = other;
+    this.#trail.push(variable);
+  }
+
+  /** Notes something for backtracking to take back. */
+  onUndo(entry: Undo): void {
+    this.#trail.push(entry);
+  }
+
+  /** Notes what has to hold of values that are not known. */
+  constrain(constraint: Constraint): void {
+    this.constraints.push(constraint);
+    this.#trail.push(this.#unconstrain);
+    const negation = this.negations.at(-1);
+    if (negation !== undefined && this.unknowns?.mayFail(constraint)) {
+      negation.failing.push(this.constraints.slice(negation.constraints));
+    }
+  }
+
+  readonly #unconstrain: Undo = { undo: () => this.constraints.pop() };
+
+  /** Counts work that one step does in a loop of its own. */
+  spend(): void {
+    if (--this.#fuel > 0) return;
+    this.#fuel = STEPS_PER_LOOK;
+    this.#spend();
+  }
+
+  /** Counts steps and looks at the clock; true where the event loop should have its turn. */
+  #spend(): boolean {
+    this.#steps += STEPS_PER_LOOK;
+    if (this.#steps > this.#budget.steps) throw new PolicyBudgetError('steps', this.#budget.steps);
+    return this.#clock() - this.#sliceStarted > SLICE_MILLISECONDS;
+  }
+
+  #clock(): number {
+    const now = performance.now();
+    if (this.#started === 0) {
+      this.#started = now;
+      this.#sliceStarted = now;
+    } else if (now - this.#started > this.#budget.milliseconds) throw this.#overtime();
+    return now;
+  }
+
+  /** Waits for host code, but no longer than the budget lasts. */
+  #withinBudget(pending: PromiseLike<unknown>): Promise<unknown> {
+    const left = this.#budget.milliseconds - (performance.now() - this.#started);
+    if (!Number.isFinite(left)) return Promise.resolve(pending);
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => reject(this.#overtime()), Math.max(0, Math.min(left, 0x7fffffff)));
+      const settle = (settled: () => void): void => {
+        clearTimeout(timer);
+        settled();
+      };
+      pending.then(
+        value => settle(() => resolve(value)),
+        reason => settle(() => reject(reason)),
+      );
+    });
+  }
+
+  #overtime(): PolicyBudgetError {
+    return new PolicyBudgetError('milliseconds', this.#budget.milliseconds);
+  }
+}
+
+/** Fails: a step like any other, for where one is asked for. */
+export const fail: Code = machine => machine.fail();
+
+/** The end of a rule's body. */
+export const proceed: Code = machine => machine.proceedToCaller();
+
+/** What a step needs to know of where it was written, worked out only when something goes wrong there. */
+export type PlaceOf = () => PolicyPlace;
+
+function nextTurn(): Promise<void> {
+  return new Promise(resolve => setImmediate(resolve));
+}

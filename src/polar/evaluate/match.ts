@@ -1,0 +1,228 @@
+import { NotCovered, runtimeError } from '../errors.js';
+import { isThenable } from '../values/host.js';
+import { Unknown, type Unknowns } from '../values/unknown.js';
+import {
+  Dictionary,
+  deref,
+  holdsRest,
+  Instance,
+  isGround,
+  List,
+  Logical,
+  Pattern,
+  type Value,
+} from '../values/values.js';
+import { holds } from './compare.js';
+import { lookup } from './host-attribute.js';
+import type { Code, Machine } from './machine.js';
+import { pushItems, unify } from './unify.js';
+import { wait } from './waiting.js';
+
+/** What is left to do of a match, the next thing last. */
+type Goal =
+  | { readonly kind: 'match'; readonly left: Value; readonly right: Value }
+  | { readonly kind: 'class'; readonly left: Value; readonly tag: string }
+  | { readonly kind: 'field'; readonly left: Value; readonly name: string; readonly right: Value };
+
+const NO_FIELDS: ReadonlyMap<string, Value> = new Map();
+
+/**
+ * Matches a value against a pattern, as specializers and `matches` do, and goes on with `next`; or fails. `waited` says
+ * that the pattern has waited for the value: its fields are then looked up as conditions look them up, where a missing
+ * attribute is an error.
+ */
+export function match(machine: Machine, left: Value, right: Value, waited: boolean, next: Code): Code {
+  if (
+    waited &&
+    right instanceof Pattern &&
+    right.members === undefined &&
+    !(deref(left) instanceof Logical)
+  ) {
+    return matchWaited(machine, left, right, next);
+  }
+  if (
+    right instanceof Pattern &&
+    right.tag !== undefined &&
+    right.members === undefined &&
+    right.fields.size === 0
+  ) {
+    // A class alone, which is what most patterns are.
+    const value = deref(left);
+    if (value instanceof Logical) return waitForMatch(machine, value, right) ? next : machine.fail();
+    return matchClass(machine, value, right.tag, next);
+  }
+  return run(machine, [{ kind: 'match', left, right }], next);
+}
+
+function matchClass(machine: Machine, value: Value, tag: string, next: Code): Code {
+  const answer = isInstance(machine, value, tag);
+  if (isThenable(answer)) {
+    return machine.suspend(answer, known => (holds(known) ? next : machine.fail()));
+  }
+  return holds(answer) ? next : machine.fail();
+}
+
+function run(machine: Machine, goals: Goal[], next: Code): Code {
+  for (let goal = goals.pop(); goal !== undefined; goal = goals.pop()) {
+    machine.spend();
+    if (goal.kind === 'class') {
+      const answer = isInstance(machine, goal.left, goal.tag);
+      if (isThenable(answer)) {
+        return machine.suspend(answer, known => (holds(known) ? run(machine, goals, next) : machine.fail()));
+      }
+      if (!holds(answer)) return machine.fail();
+      continue;
+    }
+    if (goal.kind === 'field') {
+      const { name, right } = goal;
+      const owner = deref(goal.left);
+      if (owner instanceof Unknown) {
+        goals.push({ kind: 'match', left: (machine.unknowns as Unknowns).attribute(owner, name), right });
+        continue;
+      }
+      const receiver = machine.host.toJs(goal.left);
+      return lookup(machine, receiver, { name, args: undefined, named: false }, undefined, (after, value) => {
+        goals.push({ kind: 'match', left: after.host.toValue(value), right });
+        return run(after, goals, next);
+      });
+    }
+    const left = deref(goal.left);
+    const right = deref(goal.right);
+    if (right instanceof Pattern) {
+      if (right.members !== undefined) return matchUnion(machine, left, right, 0, goals, next);
+      if (left instanceof Logical) {
+        if (!waitForMatch(machine, left, right)) return machine.fail();
+      } else if (right.tag !== undefined) {
+        if (right.fields.size > 0) {
+          const fields = new Pattern(undefined, undefined, right.fields, right.located);
+          goals.push({ kind: 'match', left, right: fields });
+        }
+        goals.push({ kind: 'class', left, tag: right.tag });
+      } else if (left instanceof Dictionary) {
+        for (const [name, pattern] of right.fields) {
+          const field = left.fields.get(name);
+          if (field === undefined) return machine.fail();
+          goals.push({ kind: 'match', left: field, right: pattern });
+        }
+      } else {
+        for (const [name, pattern] of right.fields) {
+          goals.push({ kind: 'field', left, name, right: pattern });
+        }
+      }
+    } else if (left instanceof List && right instanceof List) {
+      const pairs: Value[] = [];
+      if (!pushItems(pairs, left, right)) return machine.fail();
+      for (let at = 0; at < pairs.length; at += 2) {
+        goals.push({ kind: 'match', left: pairs[at] as Value, right: pairs[at + 1] as Value });
+      }
+    } else if (left instanceof Logical && right instanceof Logical) {
+      throw new NotCovered('a variable matched against a variable, both without a value', undefined);
+    } else if (right instanceof Dictionary && !(left instanceof Logical)) {
+      throw new NotCovered('a value matched against a dictionary that is not a pattern', undefined);
+    } else {
+      return unify(machine, left, right, goals.length === 0 ? next : after => run(after, goals, next));
+    }
+  }
+  return next;
+}
+
+/** A union is matched by any of its classes, and once for each of them. */
+function matchUnion(
+  machine: Machine,
+  left: Value,
+  union: Pattern,
+  at: number,
+  goals: readonly Goal[],
+  next: Code,
+): Code {
+  const { members, located } = union;
+  const member = members?.[at];
+  if (members === undefined || member === undefined) return machine.fail();
+  if (at + 1 < members.length) {
+    machine.choose(again => {
+      again.choices.pop();
+      return matchUnion(again, left, union, at + 1, goals, next);
+    });
+  }
+  const right = new Pattern(member, undefined, NO_FIELDS, located);
+  return run(machine, [...goals, { kind: 'match', left, right }], next);
+}
+
+function isInstance(machine: Machine, left: Value, tag: string): unknown {
+  const { host } = machine;
+  if (left instanceof Unknown) {
+    const answer = (machine.unknowns as Unknowns).isA(left, tag);
+    if (typeof answer === 'boolean') return answer;
+    machine.constrain(answer);
+    return true;
+  }
+  if (left instanceof Instance) {
+    const type = host.classOf(left);
+    if (type !== undefined) return host.descends(type, tag);
+  }
+  const type = host.requireClass(tag);
+  const value = host.toJs(left);
+  return isThenable(value) ? Promise.resolve(value).then(type.isaCheck) : type.isaCheck(value);
+}
+
+/** Leaves a pattern waiting for a variable's value; false where an earlier one already rules it out. */
+function waitForMatch(machine: Machine, variable: Logical, pattern: Pattern): boolean {
+  const { host } = machine;
+  refuseNested(pattern);
+  const { tag } = pattern;
+  if (tag !== undefined && variable.waiting !== undefined) {
+    for (const { right } of [...variable.waiting].reverse()) {
+      const other = right instanceof Pattern ? right.tag : undefined;
+      if (other === undefined || other === tag) continue;
+      if (!host.isSubclass(tag, other) && !host.isSubclass(other, tag)) return false;
+    }
+  }
+  // The empty pattern asks for nothing.
+  if (tag === undefined && pattern.fields.size === 0) return true;
+  const { located } = pattern;
+  wait(machine, { kind: 'match', left: variable, right: pattern, operator: 'matches', located });
+  return true;
+}
+
+function refuseNested({ fields }: Pattern): void {
+  if (fields.size === 0) return;
+  for (const field of fields.values()) {
+    if (deref(field) instanceof Pattern) {
+      throw new NotCovered('a pattern within a pattern on a variable without a value', undefined);
+    }
+  }
+}
+
+function matchWaited(machine: Machine, value: Value, pattern: Pattern, next: Code): Code {
+  const left = deref(value);
+  const { tag, located } = pattern;
+  if (tag !== undefined && pattern.fields.size === 0) return matchClass(machine, left, tag, next);
+  refuseNested(pattern);
+  const fields = [...pattern.fields].reverse();
+  const placeOf = () => ({ rule: undefined, ...located.source.placeAt(located.offset) });
+  if (isGround(left) && fields.some(([, expected]) => holdsRest(expected))) {
+    throw new NotCovered('a list with a rest, for a variable with conditions', placeOf());
+  }
+  // Oso compares such a field with the look-up itself, not with what it finds, where neither holds an object.
+  if (isGround(left) && fields.some(([, expected]) => isGround(deref(expected)))) return machine.fail();
+  const lookUp = (after: Machine, at: number): Code => {
+    const field = fields[at];
+    if (field === undefined) return next;
+    const [name, expected] = field;
+    if (left instanceof Dictionary) {
+      const found = left.fields.get(name);
+      if (found === undefined) return after.fail();
+      return unify(after, found, expected, then => lookUp(then, at + 1));
+    }
+    if (typeof left === 'boolean') throw runtimeError('TypeError', 'A boolean has no attributes', placeOf());
+    return lookup(
+      after,
+      after.host.toJs(left),
+      { name, args: undefined, named: false },
+      placeOf,
+      (then, found) => unify(then, expected, then.host.toValue(found), last => lookUp(last, at + 1)),
+    );
+  };
+  if (tag === undefined) return lookUp(machine, 0);
+  return run(machine, [{ kind: 'class', left, tag }], after => lookUp(after, 0));
+}

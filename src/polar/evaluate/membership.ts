@@ -1,0 +1,155 @@
+import { InvalidIteratorError } from 'oso/dist/src/errors.js';
+import { NotCovered, runtimeError } from '../errors.js';
+import { isThenable, type PolicyHost } from '../values/host.js';
+import { Unknown, type Unknowns } from '../values/unknown.js';
+import {
+  Dictionary,
+  deref,
+  flatten,
+  Instance,
+  List,
+  Logical,
+  numberOf,
+  type Value,
+} from '../values/values.js';
+import type { Code, Machine, PlaceOf } from './machine.js';
+import { unify } from './unify.js';
+
+/** `item in iterable`: once for each element that the item can be. */
+export function iterate(machine: Machine, item: Value, iterable: Value, placeOf: PlaceOf, next: Code): Code {
+  const source = deref(iterable);
+  if (source instanceof List) {
+    const { items, rest } = flatten(source);
+    return each(machine, item, items, 0, rest, placeOf, next);
+  }
+  if (source instanceof Unknown) {
+    const any = (machine.unknowns as Unknowns).item(source, machine.constraints);
+    machine.constrain(any.constraint);
+    return unify(machine, item, any.item, next);
+  }
+  if (source instanceof Instance) return inHost(machine, item, source, next);
+  if (source instanceof Dictionary) {
+    const pairs = [...source.fields].map(pair => new List(pair));
+    return each(machine, item, pairs, 0, undefined, placeOf, next);
+  }
+  if (typeof source === 'string') return each(machine, item, [...source], 0, undefined, placeOf, next);
+  if (source instanceof Logical) throw new NotCovered('"in" a variable without a value', placeOf());
+  throw runtimeError('TypeError', '"in" needs something to iterate', placeOf());
+}
+
+/**
+ * Where an `in` has waited for its iterable, Oso asks of each element once more whether it is in there. That goes without
+ * saying for a list, unless it holds a number that equals nothing, and cannot be told for an object of the host: an
+ * iterator would be used up by the asking.
+ */
+export function refuseUnrepeatable({ equalsIsDefault }: PolicyHost, iterable: Value, placeOf: PlaceOf): void {
+  const source = deref(iterable);
+  if (source instanceof List && !flatten(source).items.some(item => Number.isNaN(numberOf(item)))) return;
+  if (source instanceof Dictionary || source instanceof Unknown || typeof source === 'string') return;
+  if (source instanceof Instance && equalsIsDefault) {
+    const { value } = source;
+    if (value instanceof Set || value instanceof Map) {
+      if (![...value.keys(), ...value.values()].some(Number.isNaN)) return;
+    } else if (!has(value, Symbol.iterator) && !has(value, Symbol.asyncIterator)) return;
+  }
+  throw new NotCovered('forall over an iterator that is looked up', placeOf());
+}
+
+function each(
+  machine: Machine,
+  item: Value,
+  items: readonly Value[],
+  from: number,
+  rest: Value | undefined,
+  placeOf: PlaceOf,
+  next: Code,
+): Code {
+  const wanted = deref(item);
+  let at = from;
+  if (typeof wanted !== 'object') {
+    // Most elements of a long list are plainly something else: they need no choice and no unification.
+    while (at < items.length && typeof items[at] !== 'object' && items[at] !== wanted) {
+      machine.spend();
+      at++;
+    }
+  }
+  const element = items[at];
+  if (element === undefined) {
+    return rest === undefined ? machine.fail() : iterate(machine, item, rest, placeOf, next);
+  }
+  if (at + 1 < items.length || rest !== undefined) {
+    machine.choose(again => {
+      again.choices.pop();
+      return each(again, item, items, at + 1, rest, placeOf, next);
+    });
+  }
+  return unify(machine, item, element, next);
+}
+
+/** One element after the other, each awaited; `undefined` once there are no more. */
+type Pull = () => { readonly value: unknown } | undefined | Promise<{ readonly value: unknown } | undefined>;
+
+function inHost(machine: Machine, item: Value, { value }: Instance, next: Code): Code {
+  if (isThenable(value)) {
+    return machine.suspend(value, known => pullNext(machine, item, pullFrom(known), next));
+  }
+  return pullNext(machine, item, pullFrom(value), next);
+}
+
+function pullNext(machine: Machine, item: Value, pull: Pull, next: Code): Code {
+  machine.choose(again => {
+    again.choices.pop();
+    return pullNext(again, item, pull, next);
+  });
+  const pulled = pull();
+  if (isThenable(pulled)) {
+    return machine.suspend(pulled, known =>
+      take(machine, item, known as { value: unknown } | undefined, next),
+    );
+  }
+  return take(machine, item, pulled, next);
+}
+
+function take(
+  machine: Machine,
+  item: Value,
+  pulled: { readonly value: unknown } | undefined,
+  next: Code,
+): Code {
+  if (pulled === undefined) {
+    machine.choices.pop();
+    return machine.fail();
+  }
+  return unify(machine, item, machine.host.toValue(pulled.value), next);
+}
+
+/** How to get at the elements: iterators first, then asynchronous iterables, then ordinary ones, as in Oso. */
+function pullFrom(value: unknown): Pull {
+  const iterable = has(value, Symbol.iterator);
+  if (iterable && typeof (value as { next?: unknown }).next === 'function') {
+    return pullSync(value as Iterable<unknown>);
+  }
+  if (has(value, Symbol.asyncIterator)) {
+    const iterator = (value as AsyncIterable<unknown>)[Symbol.asyncIterator]();
+    return async () => {
+      const step = await iterator.next();
+      return step.done ? undefined : { value: await step.value };
+    };
+  }
+  if (iterable) return pullSync(value as Iterable<unknown>);
+  throw new InvalidIteratorError(typeof value);
+}
+
+function pullSync(iterable: Iterable<unknown>): Pull {
+  const iterator = iterable[Symbol.iterator]();
+  return () => {
+    const step = iterator.next();
+    if (step.done) return undefined;
+    const { value } = step;
+    return isThenable(value) ? Promise.resolve(value).then(known => ({ value: known })) : { value };
+  };
+}
+
+function has(value: unknown, symbol: symbol): boolean {
+  return ((typeof value === 'object' && value !== null) || typeof value === 'function') && symbol in value;
+}

@@ -1,0 +1,104 @@
+import { NotCovered } from '../errors.js';
+import type { Comparison } from '../syntax/tree.js';
+import { deref, holdsNaN, holdsOpenVariable, Logical, type Value, type Waiting } from '../values/values.js';
+import { areOfOneKind, compare, compareGround, isRuledOut, known } from './compare.js';
+import type { Code, Machine } from './machine.js';
+import { match } from './match.js';
+
+/**
+ * A condition on variables without a value cannot be decided yet. It waits on them, and is asked as soon as one of them
+ * is bound: this is how `f(x) if x > 1 and x = 2;` comes to an answer.
+ */
+export function wait(machine: Machine, condition: Waiting): void {
+  const left = deref(condition.left);
+  const right = deref(condition.right);
+  if (holdsNaN(left) || holdsNaN(right)) {
+    throw new NotCovered('nan in a condition on a variable without a value', undefined);
+  }
+  if (holdsOpenVariable(left) || holdsOpenVariable(right)) {
+    throw new NotCovered('a condition on several variables without a value', undefined);
+  }
+  if (left instanceof Logical) attach(machine, left, condition);
+  if (right instanceof Logical && right !== left) attach(machine, right, condition);
+}
+
+export function attach(machine: Machine, variable: Logical, condition: Waiting): void {
+  const { waiting } = variable;
+  variable.waiting = waiting === undefined ? [condition] : [...waiting, condition];
+  machine.conditional = true;
+  machine.delayed.push(variable);
+  machine.onUndo(new Attachment(machine, variable, waiting));
+}
+
+/** The trace of {@link attach} on the trail. */
+class Attachment {
+  readonly #machine: Machine;
+  readonly #variable: Logical;
+  readonly #waiting: readonly Waiting[] | undefined;
+
+  constructor(machine: Machine, variable: Logical, waiting: readonly Waiting[] | undefined) {
+    this.#machine = machine;
+    this.#variable = variable;
+    this.#waiting = waiting;
+  }
+
+  undo(): void {
+    this.#variable.waiting = this.#waiting;
+    this.#machine.delayed.pop();
+  }
+}
+
+/** Asks the conditions that waited for what has just been bound, then goes on with `next`. */
+export function wake(machine: Machine, next: Code): Code {
+  const { woken } = machine;
+  machine.woken = [];
+  for (const variable of woken) {
+    if (holdsNaN(variable)) throw new NotCovered('nan for a variable with conditions', undefined);
+  }
+  const conditions =
+    woken.length === 1
+      ? ((woken[0] as Logical).waiting as readonly Waiting[])
+      : woken.flatMap(variable => variable.waiting ?? []);
+  // What cannot hold fails before anything is asked that could be an error.
+  return conditions.some(cannotHold) ? machine.fail() : askNext(machine, conditions, 0, next);
+}
+
+function cannotHold({ kind, operator, left, right }: Waiting): boolean {
+  const sides = kind === 'compare' ? known(left, right) : undefined;
+  return sides !== undefined && isRuledOut(operator as Comparison, ...sides);
+}
+
+function askNext(machine: Machine, conditions: readonly Waiting[], at: number, next: Code): Code {
+  const condition = conditions[at];
+  if (condition === undefined) return next;
+  const following = at + 1;
+  if (following === conditions.length) return ask(machine, condition, next);
+  return ask(machine, condition, after => askNext(after, conditions, following, next));
+}
+
+function ask(machine: Machine, condition: Waiting, next: Code): Code {
+  if (condition.kind === 'match') return match(machine, condition.left, condition.right, true, next);
+  const sides = known(condition.left, condition.right);
+  // The other side waits still, and will ask again.
+  if (sides === undefined) return next;
+  const [left, right] = sides;
+  const { operator, located } = condition;
+  const placeOf = () => ({ rule: undefined, ...located.source.placeAt(located.offset) });
+  const equal = compareGround(operator as Comparison, left, right);
+  if (equal === false) return machine.fail();
+  if (equal === true) {
+    if (areOfOneKind(left, right) || !(isAliased(condition.left) || isAliased(condition.right))) return next;
+    // Whether Oso asks once more, and errs, depends on which of its names the variable was bound by.
+    throw new NotCovered('a condition on a variable of several names', placeOf());
+  }
+  return compare(machine, operator as Comparison, left, right, placeOf, next);
+}
+
+function isAliased(value: Value): boolean {
+  return value instanceof Logical && value.aliased;
+}
+
+/** The value of a variable with waiting conditions is still open. */
+export function isOpen(variable: Logical): boolean {
+  return variable.binding === undefined && variable.waiting !== undefined;
+}

@@ -1,0 +1,85 @@
+import type { Oso } from 'oso';
+import { Variable } from 'oso';
+import type { PolicyText } from '../data-filtering/policy/find-construct.js';
+import type { FilteringEngine } from '../data-filtering/register-entities.js';
+import { CompiledPolicy } from './compile/policy.js';
+import { DEFAULT_BUDGET } from './compiled-oso.js';
+import { NotCovered } from './errors.js';
+import { Query } from './query.js';
+import { PolicyHost } from './values/host.js';
+import type { Constraint, Unknowns } from './values/unknown.js';
+
+/**
+ * Evaluates the policies of an Oso that is no CompiledOso with values that are not known, as CompiledOso does.
+ *
+ * Oso's own partial evaluation is not made use of. What it leaves open of `not` is another thing where a value is nil, it
+ * names the columns of related rows by their class alone, it forgets which class a row has to be of, and there are
+ * policies at which it panics.
+ */
+export class PlainOso {
+  readonly #oso: FilteringEngine;
+  readonly #text: PolicyText;
+  #compiled: Promise<{ policy: CompiledPolicy; host: PolicyHost }> | undefined;
+
+  constructor(oso: FilteringEngine, text: PolicyText) {
+    this.#oso = oso;
+    this.#text = text;
+    const registerConstant = oso.registerConstant.bind(oso);
+    oso.registerConstant = (value, name) => {
+      registerConstant(value, name);
+      this.#compiled = undefined;
+    };
+    const registerClass = oso.registerClass.bind(oso);
+    oso.registerClass = (...args) => {
+      registerClass(...args);
+      this.#compiled = undefined;
+    };
+    text.onLoad(() => {
+      this.#compiled = undefined;
+    });
+  }
+
+  /** As {@link CompiledOso.constraintsOf}. */
+  async constraintsOf(
+    unknowns: Unknowns,
+    name: string,
+    ...args: unknown[]
+  ): Promise<readonly (readonly Constraint[])[]> {
+    this.#compiled ??= this.#compile();
+    const { policy, host } = await this.#compiled;
+    return Query.forRule(policy, host, DEFAULT_BUDGET, name, args, undefined, unknowns).allConstraints();
+  }
+
+  async #compile(): Promise<{ policy: CompiledPolicy; host: PolicyHost }> {
+    const { policy } = this.#text;
+    if (policy === undefined) throw new NotCovered('the policy text', undefined);
+    const host = new PolicyHost(
+      this.#oso as unknown as Oso,
+      (left, right) => this.#compare('Eq', left, right),
+      (left, right) => this.#compare('Neq', left, right),
+    );
+    host.classesChanged();
+    for (const name of this.#text.names) {
+      const constant = await this.#constant(name);
+      if (constant !== undefined) host.setConstant(name, constant.value);
+    }
+    return { policy: new CompiledPolicy(policy, host, undefined), host };
+  }
+
+  /** What a name stands for; undefined where it is an ordinary variable. Only Oso's engine knows the constants. */
+  async #constant(name: string): Promise<{ value: unknown } | undefined> {
+    for await (const result of this.#oso.query(`koa_oso_constant = ${name}`)) {
+      const value = result.get('koa_oso_constant');
+      return value === undefined || value instanceof Variable ? undefined : { value };
+    }
+    return undefined;
+  }
+
+  /** Oso keeps its `equalityFn` to itself, and answers by it. */
+  #compare(operator: 'Eq' | 'Neq', left: unknown, right: unknown): Promise<boolean> {
+    const host = this.#oso.getHost();
+    const { clone } = host.constructor as unknown as { clone(of: typeof host, options: object): typeof host };
+    const own = clone(host, {});
+    return own.externalOp(operator, own.toPolar(left), own.toPolar(right));
+  }
+}

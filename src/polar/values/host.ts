@@ -1,0 +1,321 @@
+import { defaultEqualityFn, type Oso, Relation, Variable } from 'oso';
+import { Expression } from 'oso/dist/src/Expression.js';
+import { UnregisteredClassError as OsoUnregisteredClassError } from 'oso/dist/src/errors.js';
+import { Pattern as OsoPattern } from 'oso/dist/src/Pattern.js';
+import { Predicate } from 'oso/dist/src/Predicate.js';
+import { NotCovered } from '../errors.js';
+import { sortFields } from '../syntax/tree.js';
+import { Unknown } from './unknown.js';
+import { Dictionary, Float, flatten, Instance, List, Logical, UNMADE, type Value } from './values.js';
+
+/** A constructor, as `registerClass` takes it. */
+// biome-ignore lint/suspicious/noExplicitAny: this is how oso types a class with any constructor.
+export type AnyClass = new (...args: any[]) => unknown;
+
+/** What the host knows of a registered class. */
+export interface RegisteredClass {
+  readonly name: string;
+  readonly cls: AnyClass;
+  readonly id: number;
+  readonly fields: ReadonlyMap<string, unknown>;
+  readonly isaCheck: (instance: unknown) => unknown;
+}
+
+/** A relation that knows what is loaded of it. */
+export interface LoadedRelation extends Relation {
+  /** What the owner holds of it; undefined where it is not loaded. */
+  loadedFrom(owner: object): unknown;
+}
+
+export type EqualityFn = (left: unknown, right: unknown) => unknown;
+
+const MAX_NESTING = 500;
+
+/**
+ * The JavaScript side of a policy: its classes and constants, and the passage of values in both directions. It reads
+ * everything from the Oso instance it serves, which stays the one place where classes are registered.
+ */
+export class PolicyHost {
+  readonly #oso: Oso;
+  readonly #constants = new Map<string, Value | NotCovered>();
+  readonly #lineages = new Map<RegisteredClass, ReadonlySet<number>>();
+  readonly equals: EqualityFn;
+  readonly differs: EqualityFn;
+  /** With the default equality, a value always equals itself, and the function need not be asked. */
+  readonly equalsIsDefault: boolean;
+  #hasRelations = false;
+  /** How many of Oso's `Variable` were met in values, to know which lists and dictionaries hold any. */
+  #variablesMet = 0;
+  /** Oso's own registry, to which it only ever adds. */
+  readonly #types: ReadonlyMap<string | AnyClass, RegisteredClass>;
+  readonly #dictionaryClass: AnyClass;
+
+  constructor(oso: Oso, equalityFn: EqualityFn | undefined, differs?: EqualityFn) {
+    this.#oso = oso;
+    this.#types = oso.getHost().types as ReadonlyMap<string | AnyClass, RegisteredClass>;
+    this.#dictionaryClass = this.requireClass('Dictionary').cls;
+    const equals = equalityFn ?? defaultEqualityFn;
+    this.equals = equals;
+    this.differs = differs ?? ((left, right) => !equals(left, right));
+    this.equalsIsDefault = equalityFn === undefined || equalityFn === defaultEqualityFn;
+  }
+
+  /** Whether look-ups have to mind relations that were registered for data filtering. */
+  get hasRelations(): boolean {
+    return this.#hasRelations;
+  }
+
+  /** Classes changed: forget what was derived from them. */
+  classesChanged(): void {
+    this.#lineages.clear();
+    this.#hasRelations = false;
+    for (const type of this.#types.values()) {
+      for (const field of type.fields.values()) if (field instanceof Relation) this.#hasRelations = true;
+    }
+  }
+
+  setConstant(name: string, value: unknown): void {
+    try {
+      this.#constants.set(name, this.toValue(value));
+    } catch (error) {
+      if (!(error instanceof NotCovered)) throw error;
+      this.#constants.set(name, error);
+    }
+  }
+
+  /**
+   * The value of a registered constant or class, or undefined where a name is an ordinary variable; a NotCovered for a
+   * constant that the compiled form cannot hold.
+   */
+  constant(name: string): Value | NotCovered | undefined {
+    return this.#constants.get(name);
+  }
+
+  classNamed(name: string): RegisteredClass | undefined {
+    return this.#types.get(name);
+  }
+
+  /** As {@link classNamed}; throws Oso's UnregisteredClassError. */
+  requireClass(name: string): RegisteredClass {
+    const type = this.#types.get(name);
+    if (type === undefined) throw new OsoUnregisteredClassError(name);
+    return type;
+  }
+
+  /** The registered class whose constructor made a value, or that the value is; undefined where there is none. */
+  classOf(instance: Instance): RegisteredClass | undefined {
+    if (instance.made) return undefined;
+    const { value } = instance;
+    if (isConstructor(value)) return this.#types.get(value);
+    const made: unknown = (value as { constructor?: unknown } | null | undefined)?.constructor;
+    return made === undefined ? undefined : this.#types.get(made as AnyClass);
+  }
+
+  /** Whether a registered class is `tag` or inherits from it. */
+  descends(type: RegisteredClass, tag: string): boolean {
+    let lineage = this.#lineages.get(type);
+    if (lineage === undefined) {
+      const ids = ancestors(this.#types.get(type.name)?.cls).map(cls => this.#types.get(cls)?.id);
+      lineage = new Set(ids.filter(id => id !== undefined));
+      this.#lineages.set(type, lineage);
+    }
+    return lineage.has(this.requireClass(tag).id);
+  }
+
+  isSubclass(left: string, right: string): boolean {
+    const leftClass = this.requireClass(left).cls;
+    return ancestors(leftClass).includes(this.requireClass(right).cls);
+  }
+
+  /** Whether class `left` is nearer to the value's own class than class `right`. */
+  isMoreSpecific(value: unknown, left: string, right: string): boolean {
+    const lineage = ancestors((value as { constructor?: unknown } | null | undefined)?.constructor);
+    const leftAt = lineage.indexOf(this.requireClass(left).cls);
+    const rightAt = lineage.indexOf(this.requireClass(right).cls);
+    if (leftAt === -1) return false;
+    return rightAt === -1 || leftAt < rightAt;
+  }
+
+  relation(receiver: object, attribute: string): Relation | undefined {
+    const field = this.#types.get(receiver.constructor as AnyClass)?.fields.get(attribute);
+    return field instanceof Relation ? field : undefined;
+  }
+
+  /** What a relation leads to: what is loaded of it, or else what the data filtering adapter loads. */
+  related(receiver: object, relation: Relation): unknown {
+    const loaded = (relation as Partial<LoadedRelation>).loadedFrom?.(receiver);
+    return loaded === undefined ? this.#load(receiver, relation) : loaded;
+  }
+
+  async #load(receiver: object, relation: Relation): Promise<unknown> {
+    const { otherType, otherField, myField, kind } = relation;
+    this.requireClass(otherType);
+    const { adapter } = this.#oso.getHost();
+    const query = adapter.buildQuery({
+      model: otherType,
+      relations: [],
+      conditions: [
+        [
+          {
+            lhs: { typeName: otherType, fieldName: otherField },
+            cmp: 'Eq',
+            rhs: { value: (receiver as Record<string, unknown>)[myField] },
+          },
+        ],
+      ],
+      types: this.#oso.getHost().types,
+    });
+    const results = await adapter.executeQuery(query);
+    if (kind !== 'one') return results;
+    if (results.length !== 1) throw new Error(`Wrong number of parents: ${results.length}`);
+    return results[0];
+  }
+
+  /**
+   * A JavaScript value as the policy sees it. Arrays and dictionaries are copied, as Oso copies them.
+   *
+   * @param variables the query's variables by name, for a value that may hold Oso's `Variable`; new ones are added
+   */
+  toValue(value: unknown, variables?: Map<string, Logical>): Value {
+    switch (typeof value) {
+      case 'string':
+      case 'boolean':
+        return value;
+      case 'number':
+        if (Number.isInteger(value) && !Number.isSafeInteger(value)) {
+          throw new NotCovered('an integer beyond 2^53', undefined);
+        }
+        return value === 0 ? 0 : value;
+      case 'object':
+        return value === null ? new Instance(null) : this.#fromObject(value, 0, variables);
+      default:
+        return new Instance(value);
+    }
+  }
+
+  #fromObject(value: object, depth: number, variables: Map<string, Logical> | undefined): Value {
+    if (Array.isArray(value)) {
+      if (depth > MAX_NESTING) throw new NotCovered('arrays nested too deep', undefined);
+      const met = this.#variablesMet;
+      const items: Value[] = new Array(value.length);
+      for (let at = 0; at < value.length; at++) {
+        const item: unknown = value[at];
+        items[at] =
+          typeof item === 'object' && item !== null
+            ? this.#fromObject(item, depth + 1, variables)
+            : this.toValue(item);
+      }
+      return new List(items, undefined, met === this.#variablesMet);
+    }
+    if (value instanceof Unknown) return value;
+    if (value instanceof Variable) return this.#variable(value.name, variables);
+    if (value instanceof Predicate || value instanceof Expression || value instanceof OsoPattern) {
+      throw new NotCovered('a predicate, expression or pattern as a value', undefined);
+    }
+    if (value instanceof this.#dictionaryClass) {
+      if (depth > MAX_NESTING) throw new NotCovered('dictionaries nested too deep', undefined);
+      const met = this.#variablesMet;
+      const fields = new Map<string, Value>();
+      for (const [name, field] of Object.entries(value)) {
+        fields.set(
+          name,
+          typeof field === 'object' && field !== null
+            ? this.#fromObject(field, depth + 1, variables)
+            : this.toValue(field),
+        );
+      }
+      return new Dictionary(sortFields(fields), met === this.#variablesMet);
+    }
+    return new Instance(value);
+  }
+
+  #variable(name: string, variables: Map<string, Logical> | undefined): Value {
+    if (variables === undefined) throw new NotCovered('a Variable from the host', undefined);
+    this.#variablesMet++;
+    const constant = this.#constants.get(name);
+    if (constant instanceof NotCovered) throw constant;
+    if (constant !== undefined) return constant;
+    if (name === '_') return new Logical();
+    const known = variables.get(name) ?? new Logical(name);
+    variables.set(name, known);
+    return known;
+  }
+
+  /**
+   * A policy's value as JavaScript sees it: fresh arrays and dictionaries, variables as Oso's `Variable`. Where an
+   * instance is a promise (or anything else to wait for), so is the answer.
+   */
+  toJs(value: Value, nameOf: (variable: Logical) => string = nameOfVariable): unknown {
+    return typeof value === 'object' ? this.#toJs(value, nameOf, []) : value;
+  }
+
+  #toJs(value: Value, nameOf: (variable: Logical) => string, path: Logical[]): unknown {
+    if (typeof value !== 'object') return value;
+    if (value instanceof Unknown)
+      throw new NotCovered('JavaScript that is given a value of its rows', undefined);
+    if (value instanceof Instance) {
+      if (value.value === UNMADE)
+        throw new NotCovered('an instance as an argument of its own constructor', undefined);
+      return value.value;
+    }
+    if (value instanceof Float) return value.value;
+    if (path.length > MAX_NESTING) throw new NotCovered('a value nested too deep', undefined);
+    if (value instanceof Logical) {
+      if (value.binding === undefined) return new Variable(nameOf(value));
+      // How deep Oso looks into a value that holds itself depends on how the value came about.
+      if (path.includes(value)) throw new NotCovered('a variable within its own value', undefined);
+      return this.#toJs(value.binding, nameOf, [...path, value]);
+    }
+    if (value instanceof List) {
+      const { items, rest } = flatten(value);
+      if (rest !== undefined) throw new NotCovered('a list with an open rest as a result', undefined);
+      const array = items.map(item => this.#toJs(item, nameOf, path));
+      return array.some(isThenable) ? Promise.all(array) : array;
+    }
+    if (value instanceof Dictionary) {
+      const fields = [...value.fields].map(
+        ([name, field]) => [name, this.#toJs(field, nameOf, path)] as const,
+      );
+      const build = (entries: readonly (readonly [string, unknown])[]): unknown => {
+        const dictionary = new this.#dictionaryClass({}) as Record<string, unknown>;
+        for (const [name, field] of entries) dictionary[name] = field;
+        return dictionary;
+      };
+      if (!fields.some(([, field]) => isThenable(field))) return build(fields);
+      return Promise.all(fields.map(async ([name, field]) => [name, await field] as const)).then(build);
+    }
+    throw new NotCovered('a pattern as a value', undefined);
+  }
+}
+
+/** Whether a value is one that `await` waits for. */
+export function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return (
+    ((typeof value === 'object' && value !== null) || typeof value === 'function') &&
+    typeof (value as { then?: unknown }).then === 'function'
+  );
+}
+
+function nameOfVariable({ label }: Logical): string {
+  return label;
+}
+
+function isConstructor(value: unknown): value is AnyClass {
+  if (typeof value !== 'function') return false;
+  try {
+    Reflect.construct(String, [], value);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** A class and those it inherits from, nearest first. */
+function ancestors(cls: unknown): AnyClass[] {
+  const lineage: AnyClass[] = [];
+  for (let next = cls; isConstructor(next); next = Object.getPrototypeOf(next)) {
+    lineage.push(next);
+    if (Object.getPrototypeOf(next) === Function.prototype) break;
+  }
+  return lineage;
+}

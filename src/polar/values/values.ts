@@ -1,0 +1,255 @@
+import { NotCovered } from '../errors.js';
+import type { Located } from '../syntax/source.js';
+import { compareNames } from '../syntax/tree.js';
+
+/**
+ * The values that a policy computes with. Strings, booleans and numbers stand for themselves; a JavaScript integer is a
+ * Polar Integer and any other number a Polar Float.
+ */
+export type Value = string | number | boolean | Float | List | Dictionary | Instance | Logical | Pattern;
+
+/** A Float that happens to be whole, such as `4 / 2`: equal to the Integer, but it divides and overflows as a float. */
+export class Float {
+  readonly value: number;
+  constructor(value: number) {
+    this.value = value;
+  }
+}
+
+/** A list; one that ends in `*rest` keeps the variable apart. */
+export class List {
+  readonly items: readonly Value[];
+  readonly rest: Value | undefined;
+  /** Made of values, without a variable or constant of the policy anywhere in it. */
+  readonly pure: boolean;
+  /** Made of a list whose rest variable had a value, and (part of) that. */
+  readonly joined: boolean;
+  constructor(items: readonly Value[], rest?: Value, pure = false, joined = false) {
+    this.items = items;
+    this.rest = rest;
+    this.pure = pure;
+    this.joined = joined;
+  }
+}
+
+/** A dictionary, its fields in the order of their names. */
+export class Dictionary {
+  readonly fields: ReadonlyMap<string, Value>;
+  /** Made of values, without a variable or constant of the policy anywhere in it. */
+  readonly pure: boolean;
+  constructor(fields: ReadonlyMap<string, Value>, pure = false) {
+    this.fields = fields;
+    this.pure = pure;
+  }
+}
+
+/** A pattern on the right of `matches` or `:`. It is only ever matched against, never a result. */
+export class Pattern {
+  readonly tag: string | undefined;
+  /** The classes of the union that `tag` names; undefined for an ordinary class. */
+  readonly members: readonly string[] | undefined;
+  readonly fields: ReadonlyMap<string, Value>;
+  readonly located: Located;
+  constructor(
+    tag: string | undefined,
+    members: readonly string[] | undefined,
+    fields: ReadonlyMap<string, Value>,
+    located: Located,
+  ) {
+    this.tag = tag;
+    this.members = members;
+    this.fields = fields;
+    this.located = located;
+  }
+}
+
+/**
+ * A JavaScript value that the policy only sees through its host. Every time one enters the policy it gets an Instance of
+ * its own: two of them are the same without asking the equality function only where they are the same entry.
+ */
+export class Instance {
+  value: unknown;
+  /** Made by `new` in the policy. Oso knows no class of such an instance and always asks the class's check. */
+  readonly made: boolean;
+  constructor(value: unknown, made = false) {
+    this.value = value;
+    this.made = made;
+  }
+}
+
+/** The value of an instance between `new` and its constructor's return. */
+export const UNMADE = Symbol('unmade');
+
+/** A logical variable. Bound, it holds a value or another variable; backtracking unbinds it. */
+export class Logical {
+  readonly name: string | undefined;
+  binding: Value | undefined = undefined;
+  /** Unified with another variable while both were unbound. */
+  aliased = false;
+  #label: string | undefined;
+  /** Conditions that wait for a value. */
+  waiting: readonly Waiting[] | undefined = undefined;
+  constructor(name?: string) {
+    this.name = name;
+  }
+
+  /** A name for JavaScript to see: no two variables have the same. */
+  get label(): string {
+    this.#label ??= this.name ?? `_${++labels}`;
+    return this.#label;
+  }
+}
+
+let labels = 0;
+
+/** A condition on a variable that has no value yet; it is asked once there is one. */
+export interface Waiting {
+  readonly kind: 'compare' | 'match';
+  readonly left: Value;
+  readonly right: Value;
+  readonly operator: string;
+  readonly located: Located;
+}
+
+/** The value that a variable stands for, or the unbound variable at the end of its chain. */
+export function deref(value: Value): Value {
+  let current = value;
+  while (current instanceof Logical) {
+    const { binding } = current;
+    if (binding === undefined) return current;
+    current = binding;
+  }
+  return current;
+}
+
+/** The number that a value is, or undefined. */
+export function numberOf(value: Value): number | undefined {
+  if (typeof value === 'number') return value;
+  return value instanceof Float ? value.value : undefined;
+}
+
+/** A list made by appending one item at a time nests that many tails; one that holds itself, any number. */
+const MAX_TAILS = 10_000;
+/** More than a policy's values hold; one that holds itself has no end. */
+const MAX_NODES = 10_000_000;
+
+/** What is known of a list once its rest variable is bound: all its items, and a rest that is still open. */
+export function flatten(list: List): List {
+  let { items, rest } = list;
+  for (let depth = 0; rest !== undefined; depth++) {
+    if (depth > MAX_TAILS) throw new NotCovered('a list that is its own rest', undefined);
+    const tail = deref(rest);
+    if (!(tail instanceof List)) {
+      rest = tail;
+      break;
+    }
+    items = items.concat(tail.items);
+    rest = tail.rest;
+  }
+  return rest === list.rest ? list : new List(items, rest, false, true);
+}
+
+/**
+ * Whether a value holds no variable and no instance, so that it can be compared without the host. A rest variable is one
+ * for Oso even where it has a value.
+ */
+export function isGround(value: Value): boolean {
+  const open: Value[] = [value];
+  for (let top = open.pop(), seen = 0; top !== undefined; top = open.pop(), seen++) {
+    const next = deref(top);
+    if (next instanceof Logical || next instanceof Instance || next instanceof Pattern) return false;
+    if (seen > MAX_NODES) throw new NotCovered('a value that holds itself', undefined);
+    if (next instanceof List) {
+      if (next.rest !== undefined) return false;
+      for (const item of next.items) open.push(item);
+    } else if (next instanceof Dictionary) for (const field of next.fields.values()) open.push(field);
+  }
+  return true;
+}
+
+/** Whether a value is a number that equals nothing, or holds one. */
+export function holdsNaN(value: Value): boolean {
+  return some(value, part => Number.isNaN(numberOf(part)));
+}
+
+/** Whether there is a list with a rest variable, be it with a value, in a value. */
+export function holdsRest(value: Value): boolean {
+  return some(value, part => part instanceof List && (part.rest !== undefined || part.joined));
+}
+
+/** Whether something is true of a value or of any part of it. */
+function some(value: Value, test: (part: Value) => boolean): boolean {
+  const open: Value[] = [value];
+  for (let top = open.pop(), seen = 0; top !== undefined; top = open.pop(), seen++) {
+    const next = deref(top);
+    if (test(next)) return true;
+    if (seen > MAX_NODES) throw new NotCovered('a value that holds itself', undefined);
+    for (const part of partsOf(next)) open.push(part);
+  }
+  return false;
+}
+
+/** Whether there is a variable without a value in a list, dictionary or pattern. */
+export function holdsOpenVariable(value: Value): boolean {
+  if (typeof value !== 'object' || value instanceof Logical || value instanceof Instance) return false;
+  if (value instanceof Pattern && value.fields.size === 0) return false;
+  const open: Value[] = partsOf(value);
+  for (let top = open.pop(), seen = 0; top !== undefined; top = open.pop(), seen++) {
+    const next = deref(top);
+    if (next instanceof Logical) return true;
+    if (seen > MAX_NODES) throw new NotCovered('a value that holds itself', undefined);
+    for (const part of partsOf(next)) open.push(part);
+  }
+  return false;
+}
+
+/** Whether a variable is found in a value. */
+export function holds(value: Value, variable: Logical): boolean {
+  const open: Value[] = partsOf(value);
+  for (let top = open.pop(); top !== undefined; top = open.pop()) {
+    const next = deref(top);
+    if (next === variable) return true;
+    if ((next instanceof List || next instanceof Dictionary) && next.pure) continue;
+    for (const part of partsOf(next)) open.push(part);
+  }
+  return false;
+}
+
+function partsOf(value: Value): Value[] {
+  if (value instanceof List)
+    return value.rest === undefined ? [...value.items] : [...value.items, value.rest];
+  return value instanceof Dictionary || value instanceof Pattern ? [...value.fields.values()] : [];
+}
+
+function flattened(value: Value): Value {
+  const known = deref(value);
+  return known instanceof List ? flatten(known) : known;
+}
+
+/** Whether two ground values are the same value. */
+export function sameGround(left: Value, right: Value): boolean {
+  const open: [Value, Value][] = [[left, right]];
+  for (let pair = open.pop(); pair !== undefined; pair = open.pop()) {
+    const [a, b] = [flattened(pair[0]), flattened(pair[1])];
+    if (a instanceof List && b instanceof List) {
+      if (a.items.length !== b.items.length) return false;
+      for (const [at, item] of a.items.entries()) open.push([item, b.items[at] as Value]);
+    } else if (a instanceof Dictionary && b instanceof Dictionary) {
+      if (a.fields.size !== b.fields.size) return false;
+      for (const [name, field] of a.fields) {
+        const other = b.fields.get(name);
+        if (other === undefined) return false;
+        open.push([field, other]);
+      }
+    } else if (typeof a === 'string' || typeof a === 'boolean') {
+      if (a !== b) return false;
+    } else {
+      const number = numberOf(a);
+      if (number === undefined || number !== numberOf(b)) return false;
+    }
+  }
+  return true;
+}
+
+/** Orders strings as Polar does, by code points. */
+export const compareStrings = compareNames;
