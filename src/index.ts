@@ -3,13 +3,7 @@ import './koa-types.js';
 export type { AuthorizationState, Decision, DecisionKind, Denial } from './authorization-state.js';
 export { type ErrorCode, KoaOsoError } from './errors.js';
 export { HttpRequest, type Lookup } from './http-request.js';
-export {
-  type GetActor,
-  KoaOso,
-  type KoaOsoOptions,
-  type UnauthorizedAction,
-  type Usable,
-} from './koa-oso.js';
+export { KoaOso, type KoaOsoOptions, type Usable } from './koa-oso.js';
 export type { PolicyEngine } from './policy-engine.js';
 export type {
   ActorOption,
@@ -21,4 +15,5 @@ export type {
 } from './request-oso.js';
 export type { AppWithRouters } from './route-authorization.js';
 export type { OfContext, RouteCheck } from './route-check.js';
+export type { GetActor, UnauthorizedAction } from './settings.js';
 export type { AuthorizationTypes, DefaultAction, DefaultActor, ListQuery, QueryTypes } from './types.js';

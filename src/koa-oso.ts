@@ -1,27 +1,15 @@
 import type Koa from 'koa';
-import type { Context, Middleware } from 'koa';
-import type { Denial } from './authorization-state.js';
+import type { Middleware } from 'koa';
 import { errors } from './errors.js';
 import { type PolicyEngine, prepare } from './policy-engine.js';
-import { denyByDefault, RequestOso } from './request-oso.js';
+import { denyByDefault, RequestOso, requestOso } from './request-oso.js';
 import { RequestOutcome } from './request-outcome.js';
 import { requireAuthorization } from './require-authorization.js';
 import { cutOff, discardBody, discardResponse, isAnsweredWithError, refuse } from './response.js';
 import { type AppWithRouters, performRouteAuthorization } from './route-authorization.js';
-import { check, type RouteCheck, requestOso, validate } from './route-check.js';
+import { check, type RouteCheck, validate } from './route-check.js';
+import type { GetActor, Settings, UnauthorizedAction } from './settings.js';
 import type { DefaultAction, DefaultActor } from './types.js';
-
-/** Tells who sent a request; `null` or `undefined` for nobody. */
-export type GetActor<Actor> = (ctx: Context) => Actor | null | undefined | Promise<Actor | null | undefined>;
-
-/**
- * Answers a denied request by throwing the HTTP error that the application wants. Where it returns instead, koa-oso
- * throws its own (403, or the denial's `status`).
- */
-export type UnauthorizedAction<Actor = DefaultActor, Action = DefaultAction> = (
-  ctx: Context,
-  denial: Denial<Actor, Action>,
-) => void | Promise<void>;
 
 /** What takes middleware: a Koa app, whatever the types of its state and context are. */
 export interface Usable {
@@ -41,15 +29,6 @@ export interface KoaOsoOptions<Actor = DefaultActor, Action = DefaultAction> {
   checkRead?: boolean;
   /** The action that `checkRead` asks for. Default: `'read'`. */
   readAction?: unknown;
-}
-
-/** What one KoaOso decides by; requests read it when they ask, so that a setter takes effect at once. */
-export interface Settings {
-  oso: PolicyEngine | undefined;
-  getActor: GetActor<unknown>;
-  unauthorizedAction: UnauthorizedAction<never, never>;
-  readonly checkRead: boolean;
-  readonly readAction: unknown;
 }
 
 /**

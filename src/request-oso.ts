@@ -3,9 +3,9 @@ import type { Class } from 'oso';
 import type { AuthorizationState, Decision, DecisionKind, Denial } from './authorization-state.js';
 import { answerWith, errors, isClientError } from './errors.js';
 import { HttpRequest } from './http-request.js';
-import type { Settings } from './koa-oso.js';
 import { engineError, type PolicyEngine } from './policy-engine.js';
 import type { RequestOutcome } from './request-outcome.js';
+import type { Settings } from './settings.js';
 import type { DefaultAction, DefaultActor, ListQuery } from './types.js';
 
 /** Who asks, and what for. What is left out is the default. */
@@ -432,6 +432,17 @@ export class RequestOso<Actor = DefaultActor, Action = DefaultAction> {
     if (kind === 'authorize' && action === readAction) return false;
     return this.#isAllowed(resource, { actor, action: readAction } as DecisionOptions<Actor, Action>);
   }
+}
+
+/**
+ * The RequestOso of a request, for what is made before there is one.
+ *
+ * @throws {KoaOsoError} `ERR_KOA_OSO_MIDDLEWARE_MISSING` where the middleware did not run
+ */
+export function requestOso(ctx: Context): RequestOso<unknown, unknown> {
+  const oso = ctx.oso as RequestOso<unknown, unknown> | undefined;
+  if (oso === undefined) throw errors.middlewareMissing();
+  return oso;
 }
 
 const ALLOW: Ask<boolean> = (oso, actor, action, resource) => oso.isAllowed(actor, action, resource);

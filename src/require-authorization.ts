@@ -1,7 +1,7 @@
 import type { Context, Middleware } from 'koa';
 import { errors } from './errors.js';
+import { requestOso } from './request-oso.js';
 import { discardResponse, isErrorOrNothing, isOnItsWay, refuse } from './response.js';
-import { requestOso } from './route-check.js';
 
 /** See {@link KoaOso.requireAuthorization}. */
 export function requireAuthorization(): Middleware {

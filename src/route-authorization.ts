@@ -1,7 +1,7 @@
 import type { Context, Middleware } from 'koa';
 import { errors } from './errors.js';
 import { HttpRequest, type RouteMatch } from './http-request.js';
-import { requestOso } from './route-check.js';
+import { requestOso } from './request-oso.js';
 
 /** What is used of a router of `@koa/router`, which `router.routes()` carries as its property `router`. */
 interface Router {

@@ -1,6 +1,6 @@
 import type { Context } from 'koa';
 import { answerWith, errors, isClientError, KoaOsoError } from './errors.js';
-import type { AuthorizeOptions, RequestOso } from './request-oso.js';
+import { type AuthorizeOptions, requestOso } from './request-oso.js';
 import type { DefaultAction, DefaultActor } from './types.js';
 
 /** A function of the request, sync or async. */
@@ -19,13 +19,6 @@ export interface RouteCheck<Resource = unknown, Actor = DefaultActor, Action = D
   actor?: Actor | null | OfContext<Actor | null | undefined>;
   /** Answer 404 instead of 403 where the actor may not even read the resource. Default: as given to `KoaOso`. */
   checkRead?: boolean;
-}
-
-/** @throws {KoaOsoError} `ERR_KOA_OSO_MIDDLEWARE_MISSING` where the middleware did not run */
-export function requestOso(ctx: Context): RequestOso<unknown, unknown> {
-  const oso = ctx.oso as RequestOso<unknown, unknown> | undefined;
-  if (oso === undefined) throw errors.middlewareMissing();
-  return oso;
 }
 
 /** Refuses what is given as undefined, and most likely is an import that has not happened yet: it would mean the default. */

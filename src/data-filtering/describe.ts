@@ -1,4 +1,4 @@
-import type { Class } from 'oso/dist/src/types.js';
+import type { Class } from 'oso';
 import { errors } from './errors.js';
 import type { Entity, EntityRelation, Field, FieldType, JoinTable, Schema } from './schema.js';
 

@@ -1,5 +1,4 @@
-import type { Oso } from 'oso';
-import type { Class } from 'oso/dist/src/types.js';
+import type { Class, Oso } from 'oso';
 import { CompiledOso } from '../polar/compiled-oso.js';
 import { NotCovered } from '../polar/errors.js';
 import { PlainOso } from '../polar/plain-oso.js';

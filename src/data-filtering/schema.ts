@@ -1,4 +1,4 @@
-import type { Class } from 'oso/dist/src/types.js';
+import type { Class } from 'oso';
 
 /** What the values of a field are in JavaScript, as policies see them. It decides which comparisons mean the same in SQL. */
 export type FieldType =

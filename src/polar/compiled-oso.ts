@@ -1,12 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { Oso } from 'oso';
 import {
-  InlineQueryFailedError,
-  PolarFileExtensionError,
-  PolarFileNotFoundError,
-} from 'oso/dist/src/errors.js';
-import { Predicate } from 'oso/dist/src/Predicate.js';
-import {
   CompiledPolicy,
   checkClasses,
   type Policy,
@@ -16,6 +10,12 @@ import {
 import { describePlace, NotCovered, PolicyError, type PolicyPlace } from './errors.js';
 import type { Budget } from './evaluate/machine.js';
 import type { Observer } from './observe.js';
+import {
+  InlineQueryFailedError,
+  PolarFileExtensionError,
+  PolarFileNotFoundError,
+  Predicate,
+} from './oso-internals.js';
 import { type Bindings, type CompiledQuery, compileQuery, Query } from './query.js';
 import { PolicySource, placeOf } from './syntax/source.js';
 import { type EqualityFn, PolicyHost } from './values/host.js';

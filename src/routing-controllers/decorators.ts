@@ -1,7 +1,7 @@
 import { createParamDecorator } from 'routing-controllers';
 import { errors } from '../errors.js';
-import type { DecisionOptions, ResourceClass } from '../request-oso.js';
-import { loadedResources, type RouteCheck, requestOso, validate } from '../route-check.js';
+import { type DecisionOptions, type ResourceClass, requestOso } from '../request-oso.js';
+import { loadedResources, type RouteCheck, validate } from '../route-check.js';
 import type { DefaultAction, DefaultActor } from '../types.js';
 import { declare, nameOf } from './declarations.js';
 import { ownParameters } from './patches.js';

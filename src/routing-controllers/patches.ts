@@ -9,7 +9,8 @@ import {
   UseMetadata,
 } from 'routing-controllers';
 import { type HttpError as ClientError, isAnswer, isClientError } from '../errors.js';
-import { check, requestOso } from '../route-check.js';
+import { requestOso } from '../request-oso.js';
+import { check } from '../route-check.js';
 import { declarationsOf, lineage } from './declarations.js';
 
 /** The functions by which koa-oso's own parameter decorators find their values. */

@@ -17,7 +17,7 @@ import {
   type SQLiteTable,
   type SQLiteTimestamp,
 } from 'drizzle-orm/sqlite-core';
-import type { Class } from 'oso/dist/src/types.js';
+import type { Class } from 'oso';
 import { type EntityAdapter, entityAdapter } from '../adapter.js';
 import { always, and, type Condition, type Source, whereNull } from '../condition/condition.js';
 import {

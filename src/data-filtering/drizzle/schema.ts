@@ -1,7 +1,7 @@
 import { type Column, getTableColumns, getTableName, is, type Table } from 'drizzle-orm';
 import { getTableConfig as getPgTableConfig, type PgColumn, PgTable } from 'drizzle-orm/pg-core';
 import { getTableConfig as getSqliteTableConfig, SQLiteTable } from 'drizzle-orm/sqlite-core';
-import type { Class } from 'oso/dist/src/types.js';
+import type { Class } from 'oso';
 import type { Dialect } from '../condition/sql-translation.js';
 import type { FieldPairs } from '../describe.js';
 import { errors } from '../errors.js';

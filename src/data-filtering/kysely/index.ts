@@ -9,7 +9,7 @@ import {
   SqliteAdapter,
   sql,
 } from 'kysely';
-import type { Class } from 'oso/dist/src/types.js';
+import type { Class } from 'oso';
 import { type EntityAdapter, entityAdapter } from '../adapter.js';
 import { always, and, type Condition, type Source, whereNull } from '../condition/condition.js';
 import {

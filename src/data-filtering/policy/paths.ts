@@ -1,4 +1,4 @@
-import type { Class } from 'oso/dist/src/types.js';
+import type { Class } from 'oso';
 import { compareColumns, compareToValue, type PolicyOperator } from '../condition/comparison.js';
 import {
   always,

@@ -1,4 +1,4 @@
-import type { Class } from 'oso/dist/src/types.js';
+import type { Class } from 'oso';
 import type { DataSource, ObjectLiteral, SelectQueryBuilder } from 'typeorm';
 import { type EntityAdapter, entityAdapter } from '../adapter.js';
 import type { Source } from '../condition/condition.js';

@@ -1,4 +1,4 @@
-import type { Class } from 'oso/dist/src/types.js';
+import type { Class } from 'oso';
 import type { DataSource, EntityMetadata } from 'typeorm';
 import type { ColumnMetadata } from 'typeorm/metadata/ColumnMetadata.js';
 import type { RelationMetadata } from 'typeorm/metadata/RelationMetadata.js';

@@ -15,16 +15,8 @@ import type { Arithmetic, CallTerm, Comparison, Operation, Term } from '../synta
 import { formatValue } from '../values/format.js';
 import { Unknown, type Unknowns } from '../values/unknown.js';
 import { deref, Logical, type Value } from '../values/values.js';
-import type { Predicate } from './predicate.js';
+import type { Callable, Program } from './program.js';
 import { type Argument, argumentOf, CannotCompile, type Scope } from './scope.js';
-
-/** What conditions need to know of the policy around them. */
-export interface Program {
-  predicate(name: string): Predicate | undefined;
-  /** Some rule cuts, so that every rule has to keep track of where its choices began. */
-  readonly cuts: boolean;
-  readonly observer: Observer | undefined;
-}
 
 /** Compiles conditions to steps. */
 export class Compiler {
@@ -305,7 +297,7 @@ export class Compiler {
     const place = this.#placer(call);
     const args = call.args.map(arg => this.#scope.argument(arg));
     const program = this.#program;
-    let predicate: Predicate | undefined;
+    let predicate: Callable | undefined;
     return machine => {
       predicate ??= program.predicate(name);
       if (predicate === undefined) {

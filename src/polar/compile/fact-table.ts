@@ -1,13 +1,9 @@
-import type { ParameterShape } from './rule.js';
+import type { RuleShape } from './rule-shape.js';
 
 export type Constant = string | number | boolean;
 
 /** A rule, as far as it takes to tell whether it is a fact. */
-interface MaybeFact {
-  readonly parameters: readonly ParameterShape[];
-  /** There are no conditions, and nobody who would want to know that the rule was tried. */
-  readonly plain: boolean;
-}
+type MaybeFact = Pick<RuleShape, 'parameters' | 'plain'>;
 
 /** With more rules that are no facts, those are in the way too often. */
 const MAX_OTHERS = 8;

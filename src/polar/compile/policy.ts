@@ -8,8 +8,8 @@ import { expandBlocks, type Unions } from '../syntax/resource-blocks.js';
 import { type PolicySource, placeOf } from '../syntax/source.js';
 import type { PatternTerm, ResourceBlock, Rule, Term } from '../syntax/tree.js';
 import type { PolicyHost } from '../values/host.js';
-import type { Program } from './condition.js';
 import { Predicate } from './predicate.js';
+import type { Program } from './program.js';
 import { CompiledRule } from './rule.js';
 
 /** A policy that was read: its rules by name, the shorthand rules of blocks written out. */

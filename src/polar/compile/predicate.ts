@@ -2,8 +2,10 @@ import { type Code, Continuation, type Machine, proceed } from '../evaluate/mach
 import type { PolicyHost, RegisteredClass } from '../values/host.js';
 import { Dictionary, deref, Instance, List, Logical, numberOf, type Value } from '../values/values.js';
 import { FactTable } from './fact-table.js';
-import type { CompiledRule, ParameterShape } from './rule.js';
+import type { Callable } from './program.js';
+import type { CompiledRule } from './rule.js';
 import { type Position, RuleIndex } from './rule-index.js';
+import type { ParameterShape } from './rule-shape.js';
 import { sortRules } from './specificity.js';
 
 /** What is known of an argument's kind; rules of the same shape treat arguments of the same kind alike. */
@@ -46,7 +48,7 @@ interface Selection {
 type Level = Map<Kind, Level | Selection>;
 
 /** All rules of one name. */
-export class Predicate {
+export class Predicate implements Callable {
   readonly name: string;
   readonly #host: PolicyHost;
   readonly #arities = new Map<number, RuleGroup>();
@@ -73,7 +75,6 @@ export class Predicate {
     return this.#arities.get(args.length)?.fact(args);
   }
 
-  /** Tries the rules that apply, one after the other, and goes on with `next` after each that succeeds. */
   call(machine: Machine, args: readonly Value[], next: Code): Code {
     const group = this.#arities.get(args.length);
     return group === undefined ? machine.fail() : group.call(machine, args, next);

@@ -2,32 +2,24 @@ import { NotCovered } from '../errors.js';
 import { type Code, type Frame, type Machine, proceed } from '../evaluate/machine.js';
 import { match } from '../evaluate/match.js';
 import { markAliased, unify } from '../evaluate/unify.js';
-import { findTwin, termKey } from '../syntax/analysis.js';
-import { isGroundTerm, type Parameter, type Rule, type Term } from '../syntax/tree.js';
+import { findTwin } from '../syntax/analysis.js';
+import { isGroundTerm, type Parameter, type Rule } from '../syntax/tree.js';
 import type { PolicyHost } from '../values/host.js';
 import { deref, Logical, type Value } from '../values/values.js';
-import { Compiler, type Program } from './condition.js';
+import { Compiler } from './condition.js';
+import type { Program } from './program.js';
+import {
+  isNamed,
+  type ParameterShape,
+  type RuleShape,
+  type SpecializerShape,
+  shapeOf,
+  shapeOfSpecializer,
+} from './rule-shape.js';
 import { CannotCompile, Scope, type UnionMembers } from './scope.js';
 
-/** A parameter of a rule, as far as it can be judged without trying it. */
-export type ParameterShape =
-  | { readonly kind: 'any' }
-  | { readonly kind: 'constant'; readonly value: string | number | boolean }
-  | { readonly kind: 'class'; readonly tag: string }
-  | { readonly kind: 'union'; readonly members: readonly string[] }
-  | { readonly kind: 'complex' };
-
-/** A specializer, as it is compared with that of another rule. */
-export interface SpecializerShape {
-  /** Equal for equal specializers. */
-  readonly key: string;
-  readonly kind: 'union' | 'instance' | 'dictionary' | 'value';
-  readonly tag: string | undefined;
-  readonly fields: number;
-}
-
 /** One rule, compiled when it is first needed. */
-export class CompiledRule {
+export class CompiledRule implements RuleShape {
   readonly rule: Rule;
   readonly arity: number;
   readonly parameters: readonly ParameterShape[];
@@ -177,50 +169,4 @@ export class CompiledRule {
     const after = code;
     return machine => unify(machine, machine.frame[at] as Value, build(machine.frame), after);
   }
-}
-
-/** Whether a parameter is a variable that stands for its argument alone. */
-function isNamed(parameters: readonly Parameter[], at: number, host: PolicyHost): boolean {
-  const { term } = parameters[at] as Parameter;
-  if (term.kind !== 'variable' || host.constant(term.name) !== undefined) return false;
-  for (let before = 0; before < at; before++) {
-    if (holdsVariable((parameters[before] as Parameter).term, term.name)) return false;
-  }
-  return true;
-}
-
-function holdsVariable(term: Term, name: string): boolean {
-  // Patterns come after the parameter that they belong to, and only bind what its own variable leaves open.
-  return term.kind === 'variable' && term.name === name;
-}
-
-function shapeOf({ term, specializer }: Parameter, named: boolean, members: UnionMembers): ParameterShape {
-  if (specializer === undefined) {
-    if (term.kind === 'string' || term.kind === 'boolean') return { kind: 'constant', value: term.value };
-    if (term.kind === 'number') {
-      // A whole float is not the integer that it equals, and is left to unification.
-      if (term.float && Number.isInteger(term.value)) return COMPLEX;
-      return { kind: 'constant', value: term.value };
-    }
-    return named ? ANY : COMPLEX;
-  }
-  if (!named || specializer.kind !== 'pattern' || specializer.tag === undefined) return COMPLEX;
-  const union = members(specializer.tag);
-  if (union !== undefined) return { kind: 'union', members: union };
-  return specializer.fields.size > 0 ? COMPLEX : { kind: 'class', tag: specializer.tag };
-}
-
-const ANY: ParameterShape = { kind: 'any' };
-const COMPLEX: ParameterShape = { kind: 'complex' };
-
-function shapeOfSpecializer(
-  specializer: Term | undefined,
-  members: UnionMembers,
-): SpecializerShape | undefined {
-  if (specializer === undefined) return undefined;
-  const key = termKey(specializer);
-  if (specializer.kind !== 'pattern') return { key, kind: 'value', tag: undefined, fields: 0 };
-  const { tag, fields } = specializer;
-  if (tag === undefined) return { key, kind: 'dictionary', tag, fields: fields.size };
-  return { key, kind: members(tag) === undefined ? 'instance' : 'union', tag, fields: fields.size };
 }

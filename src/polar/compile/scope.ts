@@ -1,12 +1,9 @@
 import { NotCovered, type PolicyPlace } from '../errors.js';
-import type { Frame } from '../evaluate/machine.js';
+import type { Build, Frame } from '../evaluate/machine.js';
 import { type Located, placeOf } from '../syntax/source.js';
 import { isGroundTerm, sortFields, type Term } from '../syntax/tree.js';
 import type { PolicyHost } from '../values/host.js';
 import { Dictionary, Float, List, Pattern, type Value } from '../values/values.js';
-
-/** Makes a term's value from the variables of a rule. */
-export type Build = (frame: Frame) => Value;
 
 /** An argument of a call: a variable's slot, a constant, or else something to build. */
 export interface Argument {

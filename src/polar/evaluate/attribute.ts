@@ -1,9 +1,8 @@
-import type { Build } from '../compile/scope.js';
 import { NotCovered, runtimeError } from '../errors.js';
 import { Unknown, type Unknowns } from '../values/unknown.js';
 import { Dictionary, deref, Float, Instance, List, Logical, type Value } from '../values/values.js';
 import { type Attribute, lookup } from './host-attribute.js';
-import type { Code, Frame, Machine, PlaceOf } from './machine.js';
+import type { Build, Code, Frame, Machine, PlaceOf } from './machine.js';
 import { unify } from './unify.js';
 
 /** What stands after the dot: an attribute, or the value of `object.(variable)`. */

@@ -1,9 +1,8 @@
-import { KwargsError } from 'oso/dist/src/errors.js';
-import type { Build } from '../compile/scope.js';
 import { NotCovered } from '../errors.js';
+import { KwargsError } from '../oso-internals.js';
 import { isThenable } from '../values/host.js';
 import { deref, Instance, Logical, UNMADE } from '../values/values.js';
-import type { Code, Machine, PlaceOf } from './machine.js';
+import type { Build, Code, Machine, PlaceOf } from './machine.js';
 import { unify } from './unify.js';
 
 /** `new Class(…)`. Oso makes the instance after its variable is bound, and knows it as made by the policy. */

@@ -12,6 +12,9 @@ export type Code = (machine: Machine) => Code;
 /** The variables of one rule that is being tried: its arguments first, then its other variables. */
 export type Frame = Value[];
 
+/** Makes a term's value from the variables of a rule. */
+export type Build = (frame: Frame) => Value;
+
 /** Where to go on once a rule has succeeded. */
 export class Continuation {
   readonly code: Code;

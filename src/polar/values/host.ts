@@ -1,9 +1,11 @@
 import { defaultEqualityFn, type Oso, Relation, Variable } from 'oso';
-import { Expression } from 'oso/dist/src/Expression.js';
-import { UnregisteredClassError as OsoUnregisteredClassError } from 'oso/dist/src/errors.js';
-import { Pattern as OsoPattern } from 'oso/dist/src/Pattern.js';
-import { Predicate } from 'oso/dist/src/Predicate.js';
 import { NotCovered } from '../errors.js';
+import {
+  Expression,
+  Pattern as OsoPattern,
+  UnregisteredClassError as OsoUnregisteredClassError,
+  Predicate,
+} from '../oso-internals.js';
 import { sortFields } from '../syntax/tree.js';
 import { Unknown } from './unknown.js';
 import { Dictionary, Float, flatten, Instance, List, Logical, UNMADE, type Value } from './values.js';
