@@ -96,6 +96,46 @@ describe('HttpRequest', () => {
       expect(await holds('request.query.constructor = "y"', odd)).to.equal(true);
     });
 
+    for (const [sent, condition] of [
+      ['/teams/7', 'request.header("constructor") = nil and request.header("toString") = nil'],
+      ['/teams/7', 'request.header("__proto__") = nil and request.headers.__proto__ = nil'],
+      ['/teams/7', 'request.query.__proto__ = nil and request.params.__proto__ = nil'],
+      ['/teams/7', 'request.query.constructor = nil and request.params.constructor = nil'],
+      ['/teams/7', 'request.headers.constructor = nil'],
+      ['/teams/7?__proto__=a', 'request.query.__proto__ = "a"'],
+      [
+        '/teams/7?__proto__=a&__proto__=b',
+        'request.query.__proto__ = ["a", "b"] and request.query.length = nil',
+      ],
+      ['/teams/7?constructor=a', 'request.query.constructor = "a" and request.query.name = nil'],
+    ] as const) {
+      it(`has no other names than were sent: ${condition} for ${sent}`, async () => {
+        expect(await holds(condition, set => set.send(sent))).to.equal(true);
+      });
+    }
+
+    it('has a header by the name of constructor, and one for either spelling of referrer', async () => {
+      const sent = (set: Awaited<ReturnType<typeof setUp>>) =>
+        set.send('/teams/7').set('constructor', 'c').set('Referer', 'r');
+      expect(await holds('request.header("Constructor") = "c"', sent)).to.equal(true);
+      expect(await holds('request.headers.constructor = "c"', sent)).to.equal(true);
+      expect(
+        await holds('request.header("Referrer") = "r" and request.header("referer") = "r"', sent),
+      ).to.equal(true);
+    });
+
+    it('has a parameter by the name of constructor', async () => {
+      const { app, koaOso, router, send } = await setUp({
+        policy: 'allow(_, _, request: Request) if request.params.constructor = "7";',
+      });
+      app.use(koaOso.performRouteAuthorization());
+      router.get('/:constructor', ctx => {
+        ctx.body = 'allowed';
+      });
+      await send('/7').expect(200, 'allowed');
+      await send('/8').expect(403);
+    });
+
     it('is matched by fields in the head of a rule', async () => {
       const { router, send } = await setUp({
         policy: 'allow(nil, "GET", _: Request{path: "/health", secure: false});',
@@ -143,6 +183,17 @@ describe('HttpRequest', () => {
     await send('/teams/7?token=t0ken').set('Authorization', 'Bearer s3cret').expect(200);
     expect(printed).to.contain('Request { GET /teams/7 }').and.contain('authorization').and.contain('token');
     for (const secret of ['s3cret', 't0ken', "'7'"]) expect(printed).not.to.contain(secret);
+  });
+
+  it('prints without values also if the client has sent __proto__', async () => {
+    const { router, send } = await setUp();
+    let printed = '';
+    router.get('/', ctx => {
+      printed = inspect(ctx.oso.request.query);
+      ctx.body = 'ok';
+    });
+    await send('/?__proto__=s3cret&__proto__=t0ken&a=s3cret').expect(200);
+    expect(printed).to.equal('{ __proto__, a }');
   });
 
   it('reads nothing from the request before a policy asks', async () => {

@@ -47,6 +47,12 @@ describe('types', () => {
       oso.isAllowed(1, { action: 'aprove' });
       // @ts-expect-error an option that there is not
       oso.authorize(1, { acton: 'read' });
+      // @ts-expect-error a list of fields
+      oso.authorizeField(1, ['salary']);
+      // @ts-expect-error the name of a class
+      oso.authorizedQuery('Expense');
+      // @ts-expect-error a list of actions
+      oso.authorize(1, { action: ['read'] });
       // @ts-expect-error the settings are not for handlers
       oso.settings;
     };

@@ -1,3 +1,5 @@
+import { define, defineHidden, propertyOf } from './own-properties.js';
+
 /**
  * The stable `code` of every error that koa-oso throws on its own account.
  *
@@ -71,7 +73,7 @@ export class KoaOsoError extends Error {
     this.name = 'KoaOsoError';
     this.code = code;
     // Node prints the cause of an error that nobody catches, and console.error that of any; but neither calls a getter.
-    if (cause !== undefined) Object.defineProperty(this, 'cause', { get: () => cause });
+    if (cause !== undefined) define(this, 'cause', { get: () => cause });
   }
 
   /** What `JSON.stringify` gives: the message of the cause stays inside. */
@@ -89,7 +91,11 @@ export interface HttpError extends Error {
 
 /** Whether `error` was made to be seen by the client: `ctx.throw(4xx)`, `http-errors`, or the like. */
 export function isClientError(error: unknown): error is HttpError {
-  return error instanceof Error && 'expose' in error && error.expose === true && 'status' in error;
+  return (
+    error instanceof Error &&
+    propertyOf(error, 'expose') === true &&
+    propertyOf(error, 'status') !== undefined
+  );
 }
 
 const answers = new WeakSet<object>();
@@ -102,12 +108,9 @@ const answers = new WeakSet<object>();
  */
 export function answerWith(thrown: unknown): Error {
   const error = thrown instanceof Error ? extensible(thrown) : errors.unauthorizedActionFailed(thrown);
-  if ('httpCode' in error && typeof error.httpCode === 'number' && !('status' in error)) {
-    const status = error.httpCode;
-    Object.defineProperties(error, {
-      status: { value: status, writable: true, configurable: true },
-      expose: { value: status < 500, writable: true, configurable: true },
-    });
+  const status = propertyOf(error, 'httpCode');
+  if (typeof status === 'number' && propertyOf(error, 'status') === undefined) {
+    defineHidden(error, { status, expose: status < 500 });
   }
   answers.add(error);
   return error;
@@ -119,7 +122,8 @@ function extensible(error: Error): Error {
   const copy = Object.assign(new Error(error.message), error, { name: error.name });
   // The prototypes of http-errors have some of these.
   for (const key of ['status', 'statusCode', 'httpCode', 'expose']) {
-    if (key in error) Object.assign(copy, { [key]: error[key as keyof Error] });
+    const value = propertyOf(error, key);
+    if (value !== undefined) Object.assign(copy, { [key]: value });
   }
   return copy;
 }

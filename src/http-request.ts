@@ -1,5 +1,6 @@
 import type { Context } from 'koa';
 import { errors } from './errors.js';
+import { propertyOf } from './own-properties.js';
 
 /** Parameters by name. A name that is absent is `nil` in a policy, not an error. */
 export type Lookup<Value = string> = Readonly<Record<string, Value | null>>;
@@ -54,7 +55,7 @@ export class HttpRequest {
    * however the client writes upper case and trailing slashes, of which routers make nothing.
    */
   get route(): string | null {
-    const route: unknown = this.#match?.route ?? this.#ctx._matchedRoute;
+    const route = this.#match?.route ?? propertyOf(this.#ctx, '_matchedRoute');
     return route === undefined ? null : String(route);
   }
 
@@ -80,8 +81,8 @@ export class HttpRequest {
 
   /** Dictionary of String: the parameters of the matched route, `{id: "1"}`; absent names are `nil`. */
   get params(): Lookup {
-    const { params } = this.#ctx as { params?: Record<string, string> };
-    return lookup(this.#match?.params ?? params ?? {});
+    const params = this.#match?.params ?? propertyOf(this.#ctx, 'params');
+    return lookup((params ?? {}) as Record<string, string>);
   }
 
   /** Dictionary of String by lower-case name (List of String for `set-cookie`); absent names are `nil`. */
@@ -89,9 +90,18 @@ export class HttpRequest {
     return lookup(this.#ctx.headers as Record<string, string | string[]>);
   }
 
-  /** String or `nil`: one header, by its name in any case. For names that are no Polar symbol, as `x-api-key`. */
+  /**
+   * String or `nil`: one header, by its name in any case. For names that are not Polar symbols, as `x-api-key`. A header that
+   * is empty is `nil`.
+   */
   header(name: string): string | null {
-    return this.#ctx.get(name) || null;
+    if (typeof name !== 'string') throw errors.invalidArgument('The name of a header is a string.');
+    const { headers } = this.#ctx;
+    // As Koa has it, which takes either spelling for the other.
+    const names = /^referr?er$/i.test(name) ? ['referrer', 'referer'] : [name.toLowerCase()];
+    const found = names.find(each => Object.hasOwn(headers, each));
+    const value = found && headers[found];
+    return (Array.isArray(value) ? value.join(', ') : value) || null;
   }
 
   /** String. Host name and port: `"example.com:3000"`; the empty string where the client sent none. */
@@ -165,18 +175,23 @@ function pathOf(target: string): string {
 
 /** Prints the names only: Oso prints what it is handed, and the values of headers are secrets. */
 class Names {
+  static {
+    // So that every name can be one of its own: on an ordinary object, assigning `__proto__` sets the prototype.
+    Object.setPrototypeOf(Names.prototype, null);
+  }
+
   [INSPECT](): string {
     return `{ ${Object.keys(this).join(', ')} }`;
   }
 }
 
-const nilWhereAbsent: ProxyHandler<Names> = {
+const nilIfAbsent: ProxyHandler<Names> = {
   has: (_target, key) => typeof key === 'string',
   get: (target, key) =>
     typeof key === 'string' && Object.hasOwn(target, key) ? Reflect.get(target, key) : null,
 };
 
-/** Oso fails the whole policy where it looks up a name that is absent; for what a client may leave out, nil is meant. */
+/** Oso fails the whole policy if it looks up a name that is absent; for what a client may leave out, nil is meant. */
 function lookup<Value>(record: Record<string, Value>): Lookup<Value> {
-  return new Proxy(Object.assign(new Names(), record), nilWhereAbsent) as unknown as Lookup<Value>;
+  return new Proxy(Object.assign(new Names(), record), nilIfAbsent) as unknown as Lookup<Value>;
 }

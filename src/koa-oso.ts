@@ -1,13 +1,15 @@
 import type Koa from 'koa';
 import type { Middleware } from 'koa';
 import { errors } from './errors.js';
+import { given } from './options.js';
+import { propertyOf } from './own-properties.js';
 import { type PolicyEngine, prepare } from './policy-engine.js';
-import { denyByDefault, RequestOso, requestOso } from './request-oso.js';
+import { denyByDefault, RequestOso, requestOso, requireAction } from './request-oso.js';
 import { RequestOutcome } from './request-outcome.js';
 import { requireAuthorization } from './require-authorization.js';
 import { cutOff, discardBody, discardResponse, isAnsweredWithError, refuse } from './response.js';
 import { type AppWithRouters, performRouteAuthorization } from './route-authorization.js';
-import { check, type RouteCheck, validate } from './route-check.js';
+import { check, type RouteCheck, routeCheck } from './route-check.js';
 import type { GetActor, Settings, UnauthorizedAction } from './settings.js';
 import type { DefaultAction, DefaultActor } from './types.js';
 
@@ -21,7 +23,7 @@ export interface KoaOsoOptions<Actor = DefaultActor, Action = DefaultAction> {
   oso?: PolicyEngine;
   /** An app to call `initApp` with. */
   app?: Usable;
-  /** Default: `ctx => ctx.state.user`. */
+  /** Default: `ctx => ctx.state.user`, unless it is only on `Object.prototype`. */
   getActor?: GetActor<Actor>;
   /** Default: throws 403 Forbidden. */
   unauthorizedAction?: UnauthorizedAction<Actor, Action>;
@@ -48,17 +50,19 @@ export class KoaOso<Actor = DefaultActor, Action = DefaultAction> {
 
   /** @throws {KoaOsoError} `ERR_KOA_OSO_INVALID_ARGUMENT`, see {@link KoaOso.setOso} */
   constructor(options: KoaOsoOptions<Actor, Action> = {}) {
+    const { oso, app, getActor, unauthorizedAction, checkRead = false, readAction = 'read' } = given(options);
+    requireAction('readAction', readAction);
     this.#settings = {
       oso: undefined,
-      getActor: ctx => ctx.state.user,
+      getActor: ctx => propertyOf(ctx.state, 'user'),
       unauthorizedAction: denyByDefault,
-      checkRead: options.checkRead ?? false,
-      readAction: options.readAction ?? 'read',
+      checkRead,
+      readAction,
     };
-    if (options.getActor !== undefined) this.setGetActor(options.getActor);
-    if (options.unauthorizedAction !== undefined) this.setUnauthorizedAction(options.unauthorizedAction);
-    if (options.oso !== undefined) this.setOso(options.oso);
-    if (options.app) this.initApp(options.app);
+    if (getActor !== undefined) this.setGetActor(getActor);
+    if (unauthorizedAction !== undefined) this.setUnauthorizedAction(unauthorizedAction);
+    if (oso !== undefined) this.setOso(oso);
+    if (app) this.initApp(app);
   }
 
   /**
@@ -104,7 +108,7 @@ export class KoaOso<Actor = DefaultActor, Action = DefaultAction> {
    */
   middleware(): Middleware {
     return async (ctx, next) => {
-      const outer = ctx.oso as RequestOso | undefined;
+      const outer = propertyOf(ctx, 'oso') as RequestOso | undefined;
       if (outer?.by(this.#settings)) return next();
 
       this.#apps.add(ctx.app);
@@ -163,9 +167,9 @@ export class KoaOso<Actor = DefaultActor, Action = DefaultAction> {
    * router.get('/expenses/:id', koaOso.authorize({ resource: ctx => find(ctx.params.id), action: 'read' }), show);
    */
   authorize<Resource = unknown>(options: RouteCheck<Resource, Actor, Action> = {}): Middleware {
-    validate(options);
+    const route = routeCheck(options);
     return async (ctx, next) => {
-      await check(ctx, options);
+      await check(ctx, route);
       return next();
     };
   }

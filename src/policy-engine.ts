@@ -1,6 +1,7 @@
 import type { Oso } from 'oso';
 import { errors, KoaOsoError } from './errors.js';
 import { HttpRequest } from './http-request.js';
+import { given } from './options.js';
 
 /** What koa-oso needs of an Oso. The class `Oso` of the package `oso` has it, whatever its type arguments are. */
 export type PolicyEngine = Pick<
@@ -15,6 +16,7 @@ export type PolicyEngine = Pick<
   | 'isAllowed'
   | 'loadFiles'
   | 'loadStr'
+  | 'query'
   | 'queryRuleOnce'
   | 'registerClass'
 >;
@@ -32,8 +34,15 @@ export function prepare(oso: PolicyEngine): void {
   const existing = oso.getHost().getType('Request');
   if (existing === undefined) oso.registerClass(HttpRequest, { name: 'Request' });
   else if (existing.cls !== HttpRequest) throw errors.requestClassTaken();
+  readOwnOptionsOnly(oso);
   failLoadsWithUnregisteredClasses(oso);
   prepared.add(oso);
+}
+
+/** Oso reads the options of a query with whatever is on Object.prototype: it would take conditions for results. */
+function readOwnOptionsOnly(oso: PolicyEngine): void {
+  const query = oso.query.bind(oso);
+  oso.query = (question, options = {}) => query(question, given(options));
 }
 
 /**

@@ -3,6 +3,8 @@ import type { Class } from 'oso';
 import type { AuthorizationState, Decision, DecisionKind, Denial } from './authorization-state.js';
 import { answerWith, errors, isClientError } from './errors.js';
 import { HttpRequest } from './http-request.js';
+import { given } from './options.js';
+import { propertyOf } from './own-properties.js';
 import { engineError, type PolicyEngine } from './policy-engine.js';
 import type { RequestOutcome } from './request-outcome.js';
 import type { Settings } from './settings.js';
@@ -15,7 +17,11 @@ export interface DecisionOptions<Actor = DefaultActor, Action = DefaultAction> {
    * an error, lest a look-up that found nothing be decided for somebody else.
    */
   actor?: Actor | null;
-  /** Default: the request's method, `"GET"`. `undefined` is an error, as it is for the actor. */
+  /**
+   * Default: the request's method, `"GET"`. A string, a number or another single value; or an instance of a class that the
+   * policy knows. `undefined` is an error, as it is for the actor. So are arrays and plain objects: a client can send them in
+   * place of a name, they are on no list of what is denied, and `['delete']` is `delete` as the name of a property.
+   */
   action?: Action;
 }
 
@@ -153,6 +159,7 @@ export class RequestOso<Actor = DefaultActor, Action = DefaultAction> {
    * Decides whether the actor may do the action to one field of the resource (`allow_field` in the policy), and stops
    * the request where not. Counts as having authorized.
    *
+   * @param field the name of the field. Anything but a string is an error: it would be on no list of fields that are denied
    * @throws as {@link RequestOso.authorize}
    * @example
    * for (const field of Object.keys(changes)) await ctx.oso.authorizeField(expense, field, { action: 'update' });
@@ -163,8 +170,13 @@ export class RequestOso<Actor = DefaultActor, Action = DefaultAction> {
     options: AuthorizeOptions<Actor, Action> = {},
   ): Promise<void> {
     return this.outcome.enforce(
-      this.#authorize('authorizeField', resource, { ...options, field }, (oso, actor, action, asked) =>
-        oso.queryRuleOnce('allow_field', actor, action, asked, field),
+      this.#authorize(
+        'authorizeField',
+        resource,
+        options,
+        async (oso, actor, action, asked) =>
+          oso.queryRuleOnce('allow_field', actor, action, asked, requireField(field)),
+        field,
       ),
     );
   }
@@ -193,7 +205,7 @@ export class RequestOso<Actor = DefaultActor, Action = DefaultAction> {
     resource: unknown,
     options: ActorOption<Actor> & WildcardOption = {},
   ): Promise<Set<Action | '*'>> {
-    const { allowWildcard = false } = options;
+    const { allowWildcard = false } = given(options);
     return this.outcome.watch(
       'authorizedActions(…)',
       this.#collect('authorizedActions', resource, options, (oso, actor, _, asked) =>
@@ -212,7 +224,7 @@ export class RequestOso<Actor = DefaultActor, Action = DefaultAction> {
     resource: unknown,
     options: DecisionOptions<Actor, Action> & WildcardOption = {},
   ): Promise<Set<string>> {
-    const { allowWildcard = false } = options;
+    const { allowWildcard = false } = given(options);
     return this.outcome.watch(
       'authorizedFields(…)',
       this.#collect('authorizedFields', resource, options, (oso, actor, action, asked) =>
@@ -251,8 +263,8 @@ export class RequestOso<Actor = DefaultActor, Action = DefaultAction> {
     return this.outcome.expectRead(
       'authorizedQuery(…)',
       this.outcome.enforce(
-        this.#authorizeList('authorizedQuery', resourceClass, options, (oso, actor, action) =>
-          oso.authorizedQuery(actor, action, resourceClass as Class),
+        this.#authorizeList('authorizedQuery', resourceClass, options, async (oso, actor, action) =>
+          oso.authorizedQuery(actor, action, requireClass(resourceClass)),
         ),
       ),
     );
@@ -273,8 +285,8 @@ export class RequestOso<Actor = DefaultActor, Action = DefaultAction> {
     return this.outcome.expectRead(
       'authorizedResources(…)',
       this.outcome.enforce(
-        this.#authorizeList('authorizedResources', resourceClass, options, (oso, actor, action) =>
-          oso.authorizedResources(actor, action, resourceClass as Class),
+        this.#authorizeList('authorizedResources', resourceClass, options, async (oso, actor, action) =>
+          oso.authorizedResources(actor, action, requireClass(resourceClass)),
         ),
       ),
     ) as Promise<Resource[]>;
@@ -298,13 +310,19 @@ export class RequestOso<Actor = DefaultActor, Action = DefaultAction> {
   #authorize(
     kind: DecisionKind,
     resource: unknown,
-    options: AuthorizeOptions<Actor, Action> & { field?: string },
+    options: AuthorizeOptions<Actor, Action>,
     ask: Ask<boolean>,
+    field?: string,
   ): Promise<void> {
-    return this.#ask(kind, resource, options, ask, (_answer, decision) => {
-      if (!decision.allowed) return this.#deny(decision, options.checkRead ?? this.#settings.checkRead);
+    const conclude = (_answer: boolean, decision: Decision): undefined | Promise<never> => {
+      if (!decision.allowed) return this.#deny(decision, this.#checksRead(options));
       this.#state.authorized = true;
-    });
+    };
+    return this.#ask(kind, resource, options, ask, conclude, field);
+  }
+
+  #checksRead(options: AuthorizeOptions<Actor, Action>): boolean {
+    return given(options).checkRead ?? this.#settings.checkRead;
   }
 
   #isAllowed(resource: unknown, options: DecisionOptions<Actor, Action>): Promise<boolean> {
@@ -340,15 +358,17 @@ export class RequestOso<Actor = DefaultActor, Action = DefaultAction> {
   async #ask<Answer, Result>(
     kind: DecisionKind,
     resource: unknown,
-    options: DecisionOptions<Actor, Action> & { field?: string },
+    options: DecisionOptions<Actor, Action>,
     ask: Ask<Answer>,
     conclude: (answer: Answer, decision: Decision) => Result | Promise<Result>,
+    field?: string,
   ): Promise<Result> {
     const { rule, hasAction, collects } = VERBS[kind];
+    const asking = given(options);
     const asked = this.#resourceOf(resource);
-    const found = 'actor' in options ? actorOf(options.actor) : this.#findActor();
+    const action = hasAction ? this.#actionOf(asking) : undefined;
+    const found = 'actor' in asking ? actorOf(asking.actor) : this.#findActor();
     const actor = isPromise(found) ? await found : found;
-    const action = hasAction ? this.#actionOf(options) : undefined;
     const { oso } = this.#settings;
     if (oso === undefined) throw errors.noOso();
 
@@ -361,17 +381,15 @@ export class RequestOso<Actor = DefaultActor, Action = DefaultAction> {
     }
     const duration = performance.now() - start;
     const allowed = collects || answer === true;
-    const decision = { kind, actor, action, resource: asked, field: options.field, allowed, duration };
+    const decision = { kind, actor, action, resource: asked, field, allowed, duration };
     if (!this.outcome.isClosed) this.#state.decisions.push(decision);
     return conclude(answer, decision);
   }
 
   #actionOf(options: DecisionOptions<Actor, Action>): unknown {
     if (!('action' in options)) return this.#ctx.method;
-    if (options.action !== undefined && options.action !== null) return options.action;
-    throw errors.invalidArgument(
-      `The action is ${options.action}: a name that is not there? Leave the option out for the method of the request.`,
-    );
+    requireAction('action', options.action);
+    return options.action;
   }
 
   #resourceOf(resource: unknown): unknown {
@@ -440,7 +458,7 @@ export class RequestOso<Actor = DefaultActor, Action = DefaultAction> {
  * @throws {KoaOsoError} `ERR_KOA_OSO_MIDDLEWARE_MISSING` where the middleware did not run
  */
 export function requestOso(ctx: Context): RequestOso<unknown, unknown> {
-  const oso = ctx.oso as RequestOso<unknown, unknown> | undefined;
+  const oso = propertyOf(ctx, 'oso') as RequestOso<unknown, unknown> | undefined;
   if (oso === undefined) throw errors.middlewareMissing();
   return oso;
 }
@@ -451,6 +469,52 @@ const ALLOW: Ask<boolean> = (oso, actor, action, resource) => oso.isAllowed(acto
 export function denyByDefault(ctx: Context, denial: Pick<Denial, 'status'>): never {
   const code = denial.status === 404 ? 'ERR_KOA_OSO_NOT_FOUND' : 'ERR_KOA_OSO_FORBIDDEN';
   return ctx.throw(denial.status, { code });
+}
+
+/**
+ * Refuses what cannot be meant as an action: nothing, a promise, and what a client can send in place of a name.
+ *
+ * @throws {KoaOsoError} `ERR_KOA_OSO_INVALID_ARGUMENT`
+ */
+export function requireAction(option: 'action' | 'readAction', action: unknown): void {
+  if (typeof action === 'string') return;
+  if (action === undefined || action === null) {
+    throw errors.invalidArgument(
+      `The ${option} is ${action}: a name that is not there? Leave the option out for the default.`,
+    );
+  }
+  const mistaken = isPromise(action)
+    ? 'a promise'
+    : Array.isArray(action)
+      ? 'an array'
+      : isPlainObject(action)
+        ? 'a plain object'
+        : typeof action === 'function' && 'a function';
+  if (mistaken) {
+    throw errors.invalidArgument(
+      `The ${option} is ${mistaken}. Pass the name of one; check first what a client has sent.`,
+    );
+  }
+}
+
+function requireField(field: unknown): string {
+  if (typeof field === 'string') return field;
+  throw errors.invalidArgument(
+    'The field is not a string. Pass the name of one field; check first what a client has sent.',
+  );
+}
+
+/** Lists are asked for by a class: a name may have come from a client. */
+function requireClass(resourceClass: unknown): Class {
+  if (typeof resourceClass === 'function') return resourceClass as Class;
+  throw errors.invalidArgument('Lists are asked for by a class, and what was given is none.');
+}
+
+/** An object as JSON and queries have it: of no class. */
+function isPlainObject(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  const prototype = Object.getPrototypeOf(value);
+  return prototype === null || Object.getPrototypeOf(prototype) === null;
 }
 
 function isPromise(value: unknown): value is PromiseLike<unknown> {

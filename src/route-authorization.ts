@@ -1,6 +1,7 @@
 import type { Context, Middleware } from 'koa';
 import { errors } from './errors.js';
 import { HttpRequest, type RouteMatch } from './http-request.js';
+import { define, propertyOf } from './own-properties.js';
 import { requestOso } from './request-oso.js';
 
 /** What is used of a router of `@koa/router`, which `router.routes()` carries as its property `router`. */
@@ -97,8 +98,8 @@ function refuseOtherRoutes(ctx: Context, routes: unknown[]): void {
   if (known !== undefined) return;
 
   authorizedRoutes.set(ctx, authorized);
-  let matchedRoute: unknown = ctx._matchedRoute;
-  Object.defineProperty(ctx, '_matchedRoute', {
+  let matchedRoute = propertyOf(ctx, '_matchedRoute');
+  define(ctx, '_matchedRoute', {
     configurable: true,
     enumerable: true,
     get: () => matchedRoute,

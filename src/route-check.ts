@@ -1,5 +1,6 @@
 import type { Context } from 'koa';
 import { answerWith, errors, isClientError, KoaOsoError } from './errors.js';
+import { given } from './options.js';
 import { type AuthorizeOptions, requestOso } from './request-oso.js';
 import type { DefaultAction, DefaultActor } from './types.js';
 
@@ -21,13 +22,22 @@ export interface RouteCheck<Resource = unknown, Actor = DefaultActor, Action = D
   checkRead?: boolean;
 }
 
-/** Refuses what is given as undefined, and most likely is an import that has not happened yet: it would mean the default. */
-export function validate(options: RouteCheck<unknown, unknown, unknown>): void {
-  if ('resource' in options && options.resource === undefined) {
+/**
+ * The check that was asked for. A resource that is given as undefined is refused: most likely it is an import that has not
+ * happened yet, and it would mean the default.
+ *
+ * @throws {KoaOsoError} `ERR_KOA_OSO_INVALID_ARGUMENT`
+ */
+export function routeCheck<Resource, Actor, Action>(
+  options: RouteCheck<Resource, Actor, Action>,
+): RouteCheck<unknown, unknown, unknown> {
+  const check = given(options);
+  if ('resource' in check && check.resource === undefined) {
     throw errors.invalidArgument(
       'The option resource is undefined. Leave it out to authorize the request, or pass ctx => resource.',
     );
   }
+  return check as RouteCheck<unknown, unknown, unknown>;
 }
 
 const loaded = new WeakMap<Context, readonly unknown[]>();
@@ -40,6 +50,7 @@ export function loadedResources(ctx: Context): readonly unknown[] {
 /**
  * Runs one check: loads the resource, authorizes it, and keeps it.
  *
+ * @param options as {@link routeCheck} gives them
  * @throws 404 where the resource is not there; else as `ctx.oso.authorize`
  */
 export async function check(ctx: Context, options: RouteCheck<unknown, unknown, unknown>): Promise<void> {
@@ -66,7 +77,7 @@ async function withActor(
   ctx: Context,
   options: AuthorizeOptions<unknown, unknown>,
   getActor: OfContext<unknown>,
-) {
+): Promise<AuthorizeOptions<unknown, unknown>> {
   const actor = (await userFunction(ctx, getActor, errors.getActorFailed)) ?? null;
   return { ...options, actor };
 }

@@ -1,4 +1,5 @@
 import type { Class } from 'oso';
+import { given } from '../options.js';
 import { errors } from './errors.js';
 import type { Entity, EntityRelation, Field, FieldType, JoinTable, Schema } from './schema.js';
 
@@ -75,7 +76,8 @@ const INT4 = { kind: 'integer', min: -(2 ** 31), max: 2 ** 31 - 1 } as const;
 export function describedSchema(description: SchemaDescription): Schema {
   const schema = new Map<string, Entity>();
   const relationsOf = new Map<string, Map<string, EntityRelation>>();
-  for (const [name, entity] of Object.entries(description)) {
+  const described = Object.entries(description).map(([name, entity]) => [name, given(entity)] as const);
+  for (const [name, entity] of described) {
     const fields = new Map(
       Object.entries(entity.fields).map(([field, type]) => [field, fieldOf(field, type)]),
     );
@@ -92,10 +94,10 @@ export function describedSchema(description: SchemaDescription): Schema {
       deletedAt: entity.deletedAt === undefined ? undefined : named(entity.deletedAt),
     });
   }
-  for (const [name, { relations = {} }] of Object.entries(description)) {
-    for (const [relation, described] of Object.entries(relations)) {
+  for (const [name, { relations = {} }] of described) {
+    for (const [relation, toOther] of Object.entries(relations)) {
       const entity = schema.get(name) as Entity;
-      relationsOf.get(name)?.set(relation, relationOf(schema, entity, relation, described));
+      relationsOf.get(name)?.set(relation, relationOf(schema, entity, relation, given(toOther)));
     }
   }
   return schema;
@@ -106,8 +108,14 @@ function fieldOf(name: string, described: FieldTypeDescription | FieldDescriptio
     type,
     nullable = false,
     column = name,
-  } = typeof described === 'object' && 'type' in described ? described : { type: described };
+  } = given(isFieldDescription(described) ? described : { type: described });
   return { name, column, nullable, type: typeOf(type) };
+}
+
+function isFieldDescription(
+  described: FieldTypeDescription | FieldDescription,
+): described is FieldDescription {
+  return typeof described === 'object' && Object.hasOwn(described, 'type');
 }
 
 function typeOf(type: FieldTypeDescription): FieldType {

@@ -1,4 +1,5 @@
 import { defaultEqualityFn } from 'oso';
+import { propertyOf } from '../own-properties.js';
 import { type Entity, entityOf, type Schema } from './schema.js';
 
 /** When two values of a policy are the same, as Oso's option `equalityFn` has it. */
@@ -23,10 +24,10 @@ export function equalityOf(schema: () => Schema): EqualityFn {
 
 function haveSameKey({ key }: Entity, left: object, right: object): boolean {
   return key.every(({ name }) => {
-    const value = (left as Record<string, unknown>)[name];
+    const value = propertyOf(left, name);
     // Rows that are not saved yet have no key, and are the same as nothing but themselves.
     if (value === undefined || value === null) return left === right;
-    return value === (right as Record<string, unknown>)[name];
+    return value === propertyOf(right, name);
   });
 }
 

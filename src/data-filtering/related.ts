@@ -1,4 +1,5 @@
 import { Relation } from 'oso';
+import { define, propertyOf } from '../own-properties.js';
 import type { LoadedRelation } from '../polar/values/host.js';
 import type { Entity, EntityRelation } from './schema.js';
 
@@ -19,7 +20,7 @@ export class Related {
 
   /** What the property holds; undefined where it is not loaded. It may be a promise, of a relation that is lazy. */
   get loaded(): unknown {
-    return (this.owner as Record<string, unknown>)[this.relation.name];
+    return propertyOf(this.owner, this.relation.name);
   }
 }
 
@@ -33,7 +34,7 @@ export class FollowedRelation extends Relation implements LoadedRelation {
 
   constructor(entity: Entity, relation: EntityRelation) {
     const getter = Symbol(`koa-oso: ${relation.name} of ${entity.name}`);
-    Object.defineProperty(entity.class.prototype, getter, {
+    define(entity.class.prototype, getter, {
       get(this: object) {
         return new Related(this, entity, relation);
       },

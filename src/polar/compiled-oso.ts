@@ -108,11 +108,12 @@ export class CompiledOso<
 
   /** Takes what Oso's constructor takes, and {@link CompiledOsoOptions}. */
   constructor(options: CompiledOsoOptions = {}) {
-    super(options);
-    this.#budget = { ...DEFAULT_BUDGET, ...options.budget };
-    this.#onFallback = options.onFallback;
-    this.#observer = options.observer;
-    this.#host = new PolicyHost(this as unknown as Oso, options.equalityFn as EqualityFn | undefined);
+    const given = own(options);
+    super(given);
+    this.#budget = { ...DEFAULT_BUDGET, ...given.budget };
+    this.#onFallback = given.onFallback;
+    this.#observer = given.observer;
+    this.#host = new PolicyHost(this as unknown as Oso, given.equalityFn as EqualityFn | undefined);
     // Oso's constructor has registered these before there was a place to note them.
     this.#host.setConstant('nil', null);
     for (const [name, { cls }] of this.getHost().types) {
@@ -132,8 +133,8 @@ export class CompiledOso<
   }
 
   /** As in Oso. What the policy knows of the class changes with the next query. */
-  override registerClass(...args: RegisterClassArguments): void {
-    super.registerClass(...args);
+  override registerClass(...[cls, params = {}]: RegisterClassArguments): void {
+    super.registerClass(cls, own(params));
     // Oso's own constructor registers its classes before this class's fields exist.
     if (!(#host in this)) return;
     this.#host.classesChanged();
@@ -231,8 +232,9 @@ export class CompiledOso<
   }
 
   /** As in Oso. Partial evaluation (`acceptExpression`) is Oso's engine's. */
-  override query(query: Predicate | string, options?: QueryOptions): QueryResult {
-    if (options?.acceptExpression) {
+  override query(query: Predicate | string, given: QueryOptions = {}): QueryResult {
+    const options = own(given);
+    if (options.acceptExpression) {
       return this.#fallBack(new NotCovered('partial evaluation', undefined), query, options);
     }
     try {
@@ -368,6 +370,11 @@ export class CompiledOso<
     }
     this.#onFallback?.(fallback);
   }
+}
+
+/** The options that were given, whatever a client got onto Object.prototype. */
+function own<Options extends object>(options: Options): Options {
+  return { __proto__: null, ...options };
 }
 
 async function readIfThere(filename: string): Promise<string | undefined> {

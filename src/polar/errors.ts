@@ -50,12 +50,17 @@ export class PolicyError extends Error {
     this.line = place?.line;
     this.column = place?.column;
     // Own but hidden, so that loggers and serializers print neither the class's name nor what the host threw.
-    Object.defineProperty(this, 'name', { value: name, enumerable: false, configurable: true });
+    define(this, 'name', { value: name, enumerable: false, configurable: true });
     if (cause !== undefined) {
       // Node prints a cause even where it is hidden, but calls no getter for it; and Oso's messages hold values.
-      Object.defineProperty(this, 'cause', { get: () => cause, configurable: true });
+      define(this, 'cause', { get: () => cause, configurable: true });
     }
   }
+}
+
+/** By what the descriptor itself says, whatever a client got onto Object.prototype. */
+function define(error: PolicyError, name: string, descriptor: PropertyDescriptor): void {
+  Object.defineProperty(error, name, { __proto__: null, ...descriptor } as PropertyDescriptor);
 }
 
 /** A query used up its budget of steps or milliseconds. `code` is `ERR_KOA_OSO_POLICY_BUDGET`. */

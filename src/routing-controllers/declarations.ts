@@ -4,8 +4,8 @@ import type { RouteCheck } from '../route-check.js';
 
 /** What a decorator said of a class or a method. */
 export type Declaration =
-  | { readonly authorize: RouteCheck<unknown, unknown, unknown> }
-  | { readonly skip: string | undefined };
+  | { readonly kind: 'authorize'; readonly check: RouteCheck<unknown, unknown, unknown> }
+  | { readonly kind: 'skip'; readonly reason: string | undefined };
 
 // Of a class as a whole under undefined; of its methods under their names.
 const declarations = new WeakMap<Function, Map<string | undefined, Declaration[]>>();
@@ -18,7 +18,7 @@ const declarations = new WeakMap<Function, Map<string | undefined, Declaration[]
 export function declare(controller: Function, method: string | undefined, declaration: Declaration): void {
   const ofClass = declarations.get(controller) ?? new Map<string | undefined, Declaration[]>();
   const existing = ofClass.get(method) ?? [];
-  if (existing.some(other => 'skip' in other !== 'skip' in declaration)) {
+  if (existing.some(other => other.kind !== declaration.kind)) {
     throw errors.conflictingDecorators(nameOf(controller, method));
   }
   // Decorators run from the bottom up, and read from the top down.
@@ -39,7 +39,7 @@ export function declarationsOf(controller: Function, method: string): Declaratio
     for (const target of [undefined, method]) {
       const ofMethod = target !== undefined;
       for (const declaration of declarations.get(each)?.get(target) ?? []) {
-        if ('skip' in declaration) {
+        if (declaration.kind === 'skip') {
           if (ofMethod && isOverridden) continue;
           holding = ofMethod ? [] : holding.filter(other => other.ofMethod);
         }

@@ -1,7 +1,7 @@
 import { createParamDecorator } from 'routing-controllers';
 import { errors } from '../errors.js';
 import { type DecisionOptions, type ResourceClass, requestOso } from '../request-oso.js';
-import { loadedResources, type RouteCheck, validate } from '../route-check.js';
+import { loadedResources, type RouteCheck, routeCheck } from '../route-check.js';
 import type { DefaultAction, DefaultActor } from '../types.js';
 import { declare, nameOf } from './declarations.js';
 import { ownParameters } from './patches.js';
@@ -33,8 +33,7 @@ export type ParameterDecorator = (prototype: object, method: string, index: numb
 export function Authorize<Resource = unknown>(
   options: RouteCheck<Resource, DefaultActor, DefaultAction> = {},
 ): ControllerDecorator {
-  validate(options);
-  return decorator({ authorize: options as RouteCheck<unknown, unknown, unknown> });
+  return decorator({ kind: 'authorize', check: routeCheck(options) });
 }
 
 /**
@@ -52,7 +51,7 @@ export function Authorize<Resource = unknown>(
  * }
  */
 export function SkipAuthorization(reason?: string): ControllerDecorator {
-  return decorator({ skip: reason });
+  return decorator({ kind: 'skip', reason });
 }
 
 function decorator(declaration: Parameters<typeof declare>[2]): ControllerDecorator {

@@ -9,6 +9,7 @@ import {
   UseMetadata,
 } from 'routing-controllers';
 import { type HttpError as ClientError, isAnswer, isClientError } from '../errors.js';
+import { propertyOf } from '../own-properties.js';
 import { requestOso } from '../request-oso.js';
 import { check } from '../route-check.js';
 import { declarationsOf, lineage } from './declarations.js';
@@ -54,8 +55,8 @@ function checkMiddleware(controller: Function, method: string): Middleware | und
   if (declarations.length === 0) return undefined;
   const checkAll: Check = async ctx => {
     for (const declaration of declarations) {
-      if ('skip' in declaration) requestOso(ctx).skipAuthorization(declaration.skip);
-      else await check(ctx, declaration.authorize);
+      if (declaration.kind === 'skip') requestOso(ctx).skipAuthorization(declaration.reason);
+      else await check(ctx, declaration.check);
     }
   };
   const middleware: Middleware = async (ctx, next) => {
@@ -119,13 +120,13 @@ function answerAsHttp(): void {
     const context: Context = options.context;
     if (!isClientError(error)) context.app.emit('error', error, context);
     return handleError.call(this, asHttpError(error), action, options).then(() => {
-      context.set((error as ClientError).headers ?? {});
+      context.set((propertyOf(error, 'headers') as ClientError['headers']) ?? {});
     });
   };
 }
 
 function asHttpError(error: Error): HttpError {
-  const status = Number((error as Partial<ClientError>).status) || 500;
+  const status = Number(propertyOf(error, 'status')) || 500;
   const httpError = new HttpError(status);
   if (isClientError(error)) {
     httpError.name = error.name;

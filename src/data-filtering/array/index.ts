@@ -1,3 +1,4 @@
+import { propertyOf } from '../../own-properties.js';
 import { type EntityAdapter, entityAdapter } from '../adapter.js';
 import type { Column, Operator } from '../condition/condition.js';
 import { type Translation, translate } from '../condition/translate.js';
@@ -127,7 +128,7 @@ function fieldOf(rows: Rows, { source, field }: Column): unknown {
 }
 
 function read(row: Row, property: string): unknown {
-  return (row as Record<string, unknown>)[property];
+  return propertyOf(row, property);
 }
 
 function isSame(left: unknown, right: unknown): boolean {

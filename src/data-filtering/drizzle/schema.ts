@@ -2,6 +2,7 @@ import { type Column, getTableColumns, getTableName, is, type Table } from 'driz
 import { getTableConfig as getPgTableConfig, type PgColumn, PgTable } from 'drizzle-orm/pg-core';
 import { getTableConfig as getSqliteTableConfig, SQLiteTable } from 'drizzle-orm/sqlite-core';
 import type { Class } from 'oso';
+import { given } from '../../options.js';
 import type { Dialect } from '../condition/sql-translation.js';
 import type { FieldPairs } from '../describe.js';
 import { errors } from '../errors.js';
@@ -77,7 +78,7 @@ class SchemaReader {
   }
 
   read(): DrizzleSchema {
-    const described = Object.entries(this.#described);
+    const described = Object.entries(this.#described).map(([name, entity]) => [name, given(entity)] as const);
     const dialects = new Set(described.map(([, { table }]) => dialectOf(table)));
     const [dialect] = dialects;
     if (dialect === undefined || dialects.size > 1) {
@@ -103,7 +104,7 @@ class SchemaReader {
     for (const [name, { relations = {} }] of described) {
       const entity = this.#entities.get(name) as Entity;
       for (const [relation, described] of Object.entries(relations)) {
-        relationsOf.get(name)?.set(relation, this.#relation(entity, relation, described, dialect));
+        relationsOf.get(name)?.set(relation, this.#relation(entity, relation, given(described), dialect));
       }
     }
     const links = this.#links;

@@ -10,6 +10,7 @@ import {
   sql,
 } from 'kysely';
 import type { Class } from 'oso';
+import { propertyOf } from '../../own-properties.js';
 import { type EntityAdapter, entityAdapter } from '../adapter.js';
 import { always, and, type Condition, type Source, whereNull } from '../condition/condition.js';
 import {
@@ -251,7 +252,7 @@ function instances(entity: Entity, rows: readonly object[]): object[] {
   return rows.map(row => {
     const instance = Object.create(entity.class.prototype);
     for (const field of entity.fields.values()) {
-      const value = (row as Record<string, unknown>)[field.column];
+      const value = propertyOf(row, field.column);
       if (value !== undefined) instance[field.name] = value === null ? null : read(entity, field, value);
     }
     return instance;

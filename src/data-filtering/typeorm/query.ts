@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { ObjectLiteral, SelectQueryBuilder } from 'typeorm';
 import type { QueryExpressionMap } from 'typeorm/query-builder/QueryExpressionMap.js';
+import { define } from '../../own-properties.js';
 import { errors } from '../errors.js';
 
 /** Not to be guessed: a parameter of a request that is passed on as one of the query must never replace one of these. */
@@ -63,7 +64,7 @@ function keep(map: QueryExpressionMap, condition: string | undefined, added: str
   const clone = map.clone.bind(map);
   const { mainAlias } = map;
   let more = added;
-  Object.defineProperties(map, {
+  const kept: PropertyDescriptorMap = {
     ...(condition !== undefined && {
       extraAppendedAndWhereCondition: {
         enumerable: true,
@@ -100,7 +101,8 @@ function keep(map: QueryExpressionMap, condition: string | undefined, added: str
         return copy;
       },
     },
-  });
+  };
+  for (const [name, descriptor] of Object.entries(kept)) define(map, name, descriptor);
 }
 
 function refused(what: string, remedy: string): Error {

@@ -56,7 +56,7 @@ export function lookUp(
 
 function attributeOf(field: Field): Attribute | undefined {
   if (typeof field === 'string') return { name: field, args: undefined, named: false };
-  return typeof field === 'object' && 'args' in field ? field : undefined;
+  return typeof field === 'object' && Object.hasOwn(field, 'args') ? (field as Attribute) : undefined;
 }
 
 function isReceiver(value: Value): boolean {

@@ -1,0 +1,28 @@
+/**
+ * A property that an object has itself or from its class, whatever `Object.prototype` has been given: code that merges what
+ * clients send can write there, and then every object seems to have it.
+ *
+ * @returns undefined if only `Object.prototype` has it, or nothing
+ */
+export function propertyOf(object: object, name: PropertyKey): unknown {
+  for (
+    let each: object | null = object;
+    each !== null && each !== Object.prototype;
+    each = Object.getPrototypeOf(each)
+  ) {
+    if (Object.hasOwn(each, name)) return Reflect.get(object, name);
+  }
+  return undefined;
+}
+
+/** `Object.defineProperty` by what the descriptor itself says. */
+export function define(object: object, name: PropertyKey, descriptor: PropertyDescriptor): void {
+  Object.defineProperty(object, name, { __proto__: null, ...descriptor } as PropertyDescriptor);
+}
+
+/** Gives an object properties that JSON, copies and error handlers do not come across. They can be read and written. */
+export function defineHidden(object: object, properties: Readonly<Record<string, unknown>>): void {
+  for (const [name, value] of Object.entries(properties)) {
+    define(object, name, { value, enumerable: false, writable: true, configurable: true });
+  }
+}
