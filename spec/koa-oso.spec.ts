@@ -1,9 +1,12 @@
+import { AsyncResource } from 'node:async_hooks';
+import { EventEmitter } from 'node:events';
+import { ServerResponse } from 'node:http';
 import { expect } from 'chai';
 import mount from 'koa-mount';
 import { KoaOso, KoaOsoError } from 'koa-oso';
 import { Oso } from 'oso';
 import request from 'supertest';
-import { codeOf, Expense, setUp } from './support/app.js';
+import { codeOf, Expense, setUp, User } from './support/app.js';
 import { type Context, Koa } from './support/koa.js';
 
 const rent = new Expense('1', 'ann', 1000);
@@ -65,13 +68,80 @@ describe('KoaOso', () => {
       router.get('/', ctx => {
         seen.add(ctx.oso).add(ctx.state.oso);
         expect(ctx.oso.state).to.equal(ctx.state.oso);
-        expect(ctx.state.oso).to.deep.equal({ authorized: false, skipped: false, decisions: [] });
+        expect(ctx.state.oso).to.deep.equal({
+          authorized: false,
+          skipped: false,
+          skipReason: undefined,
+          decisions: [],
+        });
         ctx.body = 'ok';
       });
       expect(app.middleware).to.have.length(2);
       await send('/').expect(200);
       await send('/').expect(200);
       expect(seen.size).to.equal(4);
+    });
+
+    describe('and what is merged into ctx.state', () => {
+      const merges: Record<string, (state: object, body: object) => void> = {
+        'Object.assign': Object.assign,
+        'a deep merge': function merge(into: object, from: object) {
+          for (const [key, value] of Object.entries(from)) {
+            const existing: unknown = Reflect.get(into, key);
+            const isDeep = typeof value === 'object' && typeof existing === 'object' && existing !== null;
+            if (isDeep) merge(existing, value);
+            // As code that is not strict assigns.
+            else Reflect.set(into, key, value);
+          }
+        },
+        'a deep merge in strict code': function merge(into: object, from: object) {
+          for (const [key, value] of Object.entries(from)) {
+            const existing: unknown = Reflect.get(into, key);
+            if (typeof existing === 'object' && existing !== null) merge(existing, value);
+            else (into as Record<string, unknown>)[key] = value;
+          }
+        },
+      };
+      const bodies = {
+        'its authorized': { oso: { authorized: true, skipped: true, skipReason: 'so' } },
+        'its decisions': { oso: { decisions: [{ allowed: true, kind: 'authorize' }, { allowed: true }] } },
+        'its place': { oso: 1 },
+      };
+      for (const [merge, into] of Object.entries(merges)) {
+        for (const [what, body] of Object.entries(bodies)) {
+          it(`does not write ${what} (${merge})`, async () => {
+            const { app, koaOso, router, send, errors } = await setUp();
+            app.use(koaOso.requireAuthorization());
+            router.get('/', async ctx => {
+              expect(await ctx.oso.isAllowed(rent, read)).to.equal(false);
+              try {
+                into(ctx.state, body);
+              } catch (error) {
+                expect(error).to.be.instanceOf(TypeError);
+              }
+              expect(ctx.state.oso).to.equal(ctx.oso.state);
+              const { authorized, skipped, decisions } = ctx.state.oso;
+              expect({ authorized, skipped }).to.deep.equal({ authorized: false, skipped: false });
+              expect(decisions).to.have.length(1);
+              expect(decisions[0]).to.include({ allowed: false, kind: 'isAllowed' });
+              ctx.body = 'not authorized';
+            });
+            await send('/', 'bob').expect(500);
+            // That of an assertion is another.
+            expect(codeOf(errors)).to.equal('ERR_KOA_OSO_AUTHORIZATION_MISSING');
+          });
+        }
+      }
+
+      it('does not decide anything in place of a ctx.state that was replaced', async () => {
+        const { app, koaOso, router, send } = await setUp();
+        app.use(koaOso.requireAuthorization());
+        router.get('/', ctx => {
+          ctx.state = { oso: { authorized: true, skipped: true, decisions: [] } };
+          ctx.body = 'not authorized';
+        });
+        await send('/', 'ann').expect(500);
+      });
     });
 
     it('does nothing the second time on the way of one request', async () => {
@@ -186,6 +256,82 @@ describe('KoaOso', () => {
         ctx.body = 'by the outer one';
       });
       await outer.send('/', 'ann').expect(200, 'by the outer one');
+    });
+
+    describe('in an app that another calls in process', () => {
+      /** Two apps with one KoaOso; the outer one calls the inner one, as eve, and is asked by ann. */
+      async function nested(outerStorage: boolean, innerStorage: boolean) {
+        const outer = await setUp({ app: new Koa({ asyncLocalStorage: outerStorage }) });
+        const { koaOso } = outer;
+        const inner = new Koa({ asyncLocalStorage: innerStorage });
+        inner.silent = true;
+        inner.use((ctx, next) => {
+          ctx.state.user = new User('eve');
+          return next();
+        });
+        inner.use(koaOso.middleware());
+        inner.use(async ctx => {
+          const actor = await koaOso.current.currentActor;
+          await koaOso.current.authorize(rent, read);
+          ctx.body = (actor as User).name;
+        });
+        outer.router.get('/', async ctx => {
+          const { status, text } = await request(inner.callback()).get('/');
+          const own = (await koaOso.current.currentActor) as User;
+          await ctx.oso.authorize(rent, read);
+          ctx.body = { inner: [status, text], outer: own.name };
+        });
+        outer.router.get('/injected', async ctx => {
+          // Without a connection in between, as server-side rendering and light-my-request do.
+          const req = Object.assign(Object.create(ctx.req), { url: '/', method: 'GET' });
+          const res = new ServerResponse(ctx.req);
+          await inner.callback()(req, res);
+          await ctx.oso.authorize(rent, read);
+          ctx.body = { inner: [res.statusCode], outer: ((await koaOso.current.currentActor) as User).name };
+        });
+        return outer;
+      }
+
+      it('is that of the inner request: eve has not the rights of ann', async () => {
+        const { send } = await nested(true, true);
+        await send('/injected', 'ann').expect(200, { inner: [403], outer: 'ann' });
+        await send('/', 'ann').expect(200, { inner: [403, 'Forbidden'], outer: 'ann' });
+      });
+
+      it('is that of the inner request also if only the app around it keeps its requests', async () => {
+        const { send } = await nested(true, false);
+        await send('/injected', 'ann').expect(200, { inner: [403], outer: 'ann' });
+      });
+
+      it('is not that of the request around an app which has another KoaOso', async () => {
+        const { app, koaOso, send } = await setUp({ app: new Koa({ asyncLocalStorage: true }) });
+        const inner = new Koa();
+        inner.use(new KoaOso().middleware());
+        inner.use(ctx => {
+          expect(() => koaOso.current).to.throw(KoaOsoError, 'asyncLocalStorage: true');
+          ctx.body = 'refused';
+        });
+        app.use(async ctx => {
+          await ctx.oso.authorize(rent, read);
+          ctx.body = (await request(inner.callback()).get('/')).text;
+        });
+        await send('/', 'ann').expect(200, 'refused');
+      });
+    });
+
+    it('is that of the request which emits an event, in a listener of it, unless that is bound', async () => {
+      const { app, koaOso, send } = await setUp({ app: new Koa({ asyncLocalStorage: true }) });
+      const emitter = new EventEmitter();
+      const heard: string[] = [];
+      app.use(async ctx => {
+        const note = async () => void heard.push(((await koaOso.current.currentActor) as User).name);
+        if (ctx.path === '/listen') emitter.on('event', note).on('event', AsyncResource.bind(note));
+        else emitter.emit('event');
+        ctx.body = 'ok';
+      });
+      await send('/listen', 'ann').expect(200);
+      await send('/emit', 'eve').expect(200);
+      expect(heard).to.have.members(['eve', 'ann']);
     });
 
     it('says clearly that there is no request, or that Koa does not keep it', async () => {

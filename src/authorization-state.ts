@@ -38,8 +38,9 @@ export interface Denial<Actor = DefaultActor, Action = DefaultAction> extends De
 }
 
 /**
- * What is known about the authorization of a request, kept on `ctx.state.oso`. To be read; only the verbs of
- * `ctx.oso` change it.
+ * What is known about the authorization of a request: `ctx.state.oso`. To be read; only the verbs of `ctx.oso` change it.
+ * It cannot be written or replaced: that throws a TypeError in strict code, and does nothing in other code. What its
+ * properties hold now is what is known now; a list of decisions that was read does not grow.
  *
  * @example
  * app.use(async (ctx, next) => {
@@ -56,4 +57,47 @@ export interface AuthorizationState {
   readonly skipReason?: string | undefined;
   /** Every question that was answered for this request, in the order of the answers. */
   readonly decisions: readonly Decision[];
+}
+
+/** What is decided for one request, as koa-oso keeps it. Everybody else gets the {@link AuthorizationRecord.view}. */
+export class AuthorizationRecord {
+  authorized = false;
+  skipped = false;
+  skipReason: string | undefined;
+  #decisions: Decision[] = [];
+  #view: AuthorizationState | undefined;
+  #seen: readonly Decision[] | undefined;
+
+  add(decision: Decision): void {
+    this.#decisions.push(decision);
+    this.#seen = undefined;
+  }
+
+  /**
+   * The record as others see it. Nothing of it can be written, also not by code that merges into `ctx.state` what a client
+   * has sent. Few requests look at it, so it is made when it is asked for.
+   */
+  get view(): AuthorizationState {
+    this.#view ??= this.#viewOf();
+    return this.#view;
+  }
+
+  #viewOf(): AuthorizationState {
+    const record = this;
+    return Object.freeze({
+      get authorized() {
+        return record.authorized;
+      },
+      get skipped() {
+        return record.skipped;
+      },
+      get skipReason() {
+        return record.skipReason;
+      },
+      get decisions() {
+        record.#seen ??= Object.freeze(record.#decisions.map(decision => Object.freeze(decision)));
+        return record.#seen;
+      },
+    });
+  }
 }

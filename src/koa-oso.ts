@@ -1,8 +1,8 @@
-import type Koa from 'koa';
 import type { Middleware } from 'koa';
+import { currentOso, runAsCurrent } from './current-request.js';
 import { errors } from './errors.js';
 import { given } from './options.js';
-import { propertyOf } from './own-properties.js';
+import { define, propertyOf } from './own-properties.js';
 import { type PolicyEngine, prepare } from './policy-engine.js';
 import { denyByDefault, RequestOso, requestOso, requireAction } from './request-oso.js';
 import { RequestOutcome } from './request-outcome.js';
@@ -46,7 +46,6 @@ export interface KoaOsoOptions<Actor = DefaultActor, Action = DefaultAction> {
  */
 export class KoaOso<Actor = DefaultActor, Action = DefaultAction> {
   readonly #settings: Settings;
-  readonly #apps = new Set<Koa>();
 
   /** @throws {KoaOsoError} `ERR_KOA_OSO_INVALID_ARGUMENT`, see {@link KoaOso.setOso} */
   constructor(options: KoaOsoOptions<Actor, Action> = {}) {
@@ -111,13 +110,13 @@ export class KoaOso<Actor = DefaultActor, Action = DefaultAction> {
       const outer = propertyOf(ctx, 'oso') as RequestOso | undefined;
       if (outer?.by(this.#settings)) return next();
 
-      this.#apps.add(ctx.app);
       const outcome = new RequestOutcome(() => discardBody(ctx));
       const oso = new RequestOso(ctx, this.#settings, outcome, outer);
       ctx.oso = oso;
-      ctx.state.oso = oso.state;
+      if (outer === undefined)
+        define(ctx.state, 'oso', { get: () => oso.state, enumerable: true, configurable: true });
       try {
-        await next();
+        await runAsCurrent(ctx, oso as unknown as RequestOso, next);
         if (!outcome.isSettled) await outcome.settle();
       } catch (error) {
         // The error is the answer. What the handler had answered goes, be it that a check was refused or still may be.
@@ -184,16 +183,18 @@ export class KoaOso<Actor = DefaultActor, Action = DefaultAction> {
 
   /**
    * The RequestOso of the request that is running, for code that is not handed a `ctx`: the data access layer. Needs
-   * `new Koa({ asyncLocalStorage: true })`.
+   * `new Koa({ asyncLocalStorage: true })`. If an app is called in process while a request is handled, it is that of the
+   * inner request, once this has come to `koaOso.middleware()`.
+   *
+   * In a listener of an event it is that of the request which emits the event, not of the one which has added the listener;
+   * so it is in what a pool or a queue calls. Hand `ctx.oso` on there, or wrap the function: `AsyncResource.bind(listener)`.
    *
    * @throws {KoaOsoError} `ERR_KOA_OSO_NO_CURRENT_REQUEST` outside of a request
    */
   get current(): RequestOso<Actor, Action> {
-    for (const app of this.#apps) {
-      const oso = (app.currentContext?.oso as RequestOso | undefined)?.by(this.#settings);
-      if (oso !== undefined) return oso as unknown as RequestOso<Actor, Action>;
-    }
-    throw errors.noCurrentRequest();
+    const oso = currentOso()?.by(this.#settings);
+    if (oso === undefined) throw errors.noCurrentRequest();
+    return oso as unknown as RequestOso<Actor, Action>;
   }
 }
 

@@ -1,6 +1,12 @@
 import type { Context } from 'koa';
 import type { Class } from 'oso';
-import type { AuthorizationState, Decision, DecisionKind, Denial } from './authorization-state.js';
+import {
+  AuthorizationRecord,
+  type AuthorizationState,
+  type Decision,
+  type DecisionKind,
+  type Denial,
+} from './authorization-state.js';
 import { answerWith, errors, isClientError } from './errors.js';
 import { HttpRequest } from './http-request.js';
 import { given } from './options.js';
@@ -66,13 +72,6 @@ const VERBS: Record<DecisionKind, Verb> = {
 
 type Ask<Answer> = (oso: PolicyEngine, actor: unknown, action: unknown, resource: unknown) => Promise<Answer>;
 
-type MutableState = Omit<
-  { -readonly [Key in keyof AuthorizationState]: AuthorizationState[Key] },
-  'decisions'
-> & {
-  readonly decisions: Decision[];
-};
-
 /**
  * What a handler meets as `ctx.oso`: the verbs of authorization, for one request.
  *
@@ -82,7 +81,7 @@ type MutableState = Omit<
 export class RequestOso<Actor = DefaultActor, Action = DefaultAction> {
   readonly #ctx: Context;
   readonly #settings: Settings;
-  readonly #state: MutableState;
+  readonly #record: AuthorizationRecord;
   readonly #outer: RequestOso | undefined;
   #request: HttpRequest | undefined;
   #actor: Actor | null | Promise<Actor | null> | undefined;
@@ -101,12 +100,12 @@ export class RequestOso<Actor = DefaultActor, Action = DefaultAction> {
     this.#settings = settings;
     this.outcome = outcome;
     this.#outer = outer;
-    this.#state = outer === undefined ? { authorized: false, skipped: false, decisions: [] } : outer.#state;
+    this.#record = outer === undefined ? new AuthorizationRecord() : outer.#record;
   }
 
   /** What has been decided so far; the same object as `ctx.state.oso`. */
   get state(): AuthorizationState {
-    return this.#state;
+    return this.#record.view;
   }
 
   /** The request as policies see it. */
@@ -298,8 +297,8 @@ export class RequestOso<Actor = DefaultActor, Action = DefaultAction> {
    * @param reason for the reader, and for `ctx.state.oso.skipReason`
    */
   skipAuthorization(reason?: string): void {
-    this.#state.skipped = true;
-    this.#state.skipReason = reason;
+    this.#record.skipped = true;
+    this.#record.skipReason = reason;
   }
 
   /** @internal The RequestOso by these settings: this one, or one around it. */
@@ -316,7 +315,7 @@ export class RequestOso<Actor = DefaultActor, Action = DefaultAction> {
   ): Promise<void> {
     const conclude = (_answer: boolean, decision: Decision): undefined | Promise<never> => {
       if (!decision.allowed) return this.#deny(decision, this.#checksRead(options));
-      this.#state.authorized = true;
+      this.#record.authorized = true;
     };
     return this.#ask(kind, resource, options, ask, conclude, field);
   }
@@ -345,7 +344,7 @@ export class RequestOso<Actor = DefaultActor, Action = DefaultAction> {
     ask: Ask<Answer>,
   ): Promise<Answer> {
     return this.#ask(kind, resourceClass, options, ask, answer => {
-      this.#state.authorized = true;
+      this.#record.authorized = true;
       return answer;
     });
   }
@@ -382,7 +381,7 @@ export class RequestOso<Actor = DefaultActor, Action = DefaultAction> {
     const duration = performance.now() - start;
     const allowed = collects || answer === true;
     const decision = { kind, actor, action, resource: asked, field, allowed, duration };
-    if (!this.outcome.isClosed) this.#state.decisions.push(decision);
+    if (!this.outcome.isClosed) this.#record.add(decision);
     return conclude(answer, decision);
   }
 
