@@ -1,10 +1,10 @@
-// Every policy of the README, asked of both engines.
+// Every policy of the documentation, asked of both engines.
 import { expect } from 'chai';
 import { HttpRequest } from 'koa-oso';
 import { CompiledOso } from 'koa-oso/polar';
 import { Oso } from 'oso';
 import { Expense, User } from './support/app.js';
-import { blocks, README } from './support/readme.js';
+import { blocks, PAGES, textOf } from './support/docs.js';
 import { requestOf } from './support/request.js';
 
 const policies = blocks.flatMap(({ section, language, code }) => {
@@ -67,9 +67,12 @@ async function loaded(oso: Oso, policy: string): Promise<Oso> {
   return oso;
 }
 
-describe('the policies of the README', () => {
+describe('the policies of the documentation', () => {
   it('are all found', () => {
-    const begun = README.match(/^```polar$|\.loadStr\(`$/gm) ?? [];
+    const begun =
+      PAGES.map(textOf)
+        .join('')
+        .match(/^```polar$|\.loadStr\(`$/gm) ?? [];
     expect(begun).not.to.deep.equal([]);
     expect(policies).to.have.length(begun.length);
   });

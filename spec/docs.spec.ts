@@ -1,7 +1,7 @@
-// Runs every example of the README: each TypeScript block is compiled against the package as it is published (types and
+// Runs every example of README.md and docs/: each TypeScript block is compiled against the package as it is published (types and
 // all) and served; each line of shell is executed, and each table compared with what there is.
 import { execFileSync, spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -17,10 +17,10 @@ import { arrayAdapter, registerEntities } from 'koa-oso/array';
 import { CompiledOso } from 'koa-oso/polar';
 import type { Oso } from 'oso';
 import request from 'supertest';
-import { blocks, codeOf, linesOf, README } from './support/readme.js';
+import { blocks, codeOf, linesOf, PAGES, textOf } from './support/docs.js';
 
 const ROOT = new URL('../../', import.meta.url);
-const BUILD = new URL('dist/readme/', ROOT);
+const BUILD = new URL('dist/docs/', ROOT);
 const [completeExample = ''] = codeOf('A complete example');
 
 /** What the examples do not say themselves: who may approve and delete. */
@@ -48,7 +48,7 @@ export { app, koaOso, oso };
 `;
 }
 
-/** The complete example on CompiledOso: with the line changed that the README changes, or as `line` has it. */
+/** The complete example on CompiledOso: with the line changed that its page changes, or as `line` has it. */
 function onCompiledOso(line?: string): string {
   const [changed = ''] = codeOf('CompiledOso');
   const made = line === undefined ? changed : changed.replace(/^const oso = .*$/m, () => line);
@@ -98,7 +98,7 @@ function compiledOsoModules(): Record<string, string> {
 
 /** The examples of lists: that of TypeORM is whole, the others take from it what stands around what they show. */
 function listPrograms(): Record<string, string> {
-  const [typeorm = '', kysely = '', drizzle = '', array = ''] = codeOf('Lists');
+  const [typeorm = '', kysely = '', drizzle = '', array = ''] = LISTS;
   const [, policy = '', ofTeams = ''] = /await oso.loadStr\(`\n(.*?;)\n(.*?;)\n`\);/s.exec(typeorm) ?? [];
   const around = (imports: string, database: string, code: string, rules: string) => `
 import Router from '@koa/router';
@@ -146,6 +146,11 @@ const TABLES = `
   insert into teams values (1, 'bob');
   insert into expenses values (1, 'ann', 500, 1), (2, 'cid', 20, 1), (3, 'ann', 80, 1);`;
 
+/** The example of each adapter. */
+const LISTS = ['With TypeORM', 'With Kysely', 'With Drizzle', 'From arrays'].flatMap(section =>
+  codeOf(section),
+);
+
 function compile(folder: string, sources: Record<string, string>): void {
   const directory = new URL(`${folder}/`, BUILD);
   mkdirSync(directory, { recursive: true });
@@ -168,7 +173,7 @@ function compile(folder: string, sources: Record<string, string>): void {
       stdio: 'pipe',
     });
   } catch (error) {
-    throw new Error(`The README does not compile:\n${(error as { stdout: string }).stdout}`);
+    throw new Error(`The documentation does not compile:\n${(error as { stdout: string }).stdout}`);
   }
 }
 
@@ -176,7 +181,7 @@ function pathToPackage(name: string): URL {
   return new URL('./', `file://${createRequire(import.meta.url).resolve(`${name}/package.json`)}`);
 }
 
-describe('README', () => {
+describe('the documentation', () => {
   before('compile the examples', function () {
     this.timeout(60_000);
     rmSync(BUILD, { recursive: true, force: true });
@@ -198,7 +203,7 @@ describe('README', () => {
     const examples = blocks.filter(({ language }) => language === 'ts').map(({ code }) => code);
     const onCompiled = codeOf('CompiledOso');
     expect(onCompiled).to.have.length(3);
-    expect([completeExample, ...onCompiled, ...codeOf('Lists'), ...run]).to.have.members(examples);
+    expect([completeExample, ...onCompiled, ...LISTS, ...run]).to.have.members(examples);
   });
 
   async function serve(name: string) {
@@ -219,7 +224,7 @@ describe('README', () => {
       env: { ...process.env, PORT: String(port) },
       stdio: ['ignore', 'ignore', 'ignore'],
     });
-    const folder = mkdtempSync(join(tmpdir(), 'koa-oso-readme-'));
+    const folder = mkdtempSync(join(tmpdir(), 'koa-oso-docs-'));
     try {
       await listening(port);
       return lines.map(line => {
@@ -237,7 +242,7 @@ describe('README', () => {
     const lines = linesOf('A complete example', 'sh').map(line => line.split(/\s+# /));
     expect(lines).to.have.length(3);
     const answers = await answersOf(
-      'dist/readme/examples/complete.js',
+      'dist/docs/examples/complete.js',
       lines.map(([command = '']) => command),
     );
     expect(answers).to.deep.equal(lines.map(([, answer]) => answer));
@@ -333,12 +338,13 @@ describe('README', () => {
 
   it('Authorizing requests: the table of Request', () => {
     const names = Object.getOwnPropertyNames(HttpRequest.prototype).filter(name => name !== 'constructor');
-    const table = README.slice(README.indexOf('| `Request`'));
+    const page = textOf('docs/requests.md');
+    const table = page.slice(page.indexOf('| `Request`'));
     const rows = table.slice(0, table.indexOf('\n\n')).split('\n').slice(2);
     const documented = rows.flatMap(row =>
       [...(row.split('|')[1] ?? '').matchAll(/`(\w+)/g)].map(([, name]) => name),
     );
-    expect(documented).to.have.members(names);
+    expect(documented, 'the table in docs/requests.md').to.have.members(names);
   });
 
   it('Fields and actions', async () => {
@@ -350,9 +356,9 @@ describe('README', () => {
   for (const name of ['typeorm', 'kysely', 'drizzle']) {
     it(`Lists: with ${name} the lines of curl are answered as it says`, async function () {
       this.timeout(30_000);
-      const lines = linesOf('Lists', 'sh');
+      const lines = linesOf('With TypeORM', 'sh');
       expect(lines).to.have.length(4);
-      expect(await answersOf(`dist/readme/lists/${name}.js`, lines)).to.deep.equal(
+      expect(await answersOf(`dist/docs/lists/${name}.js`, lines)).to.deep.equal(
         lines.map(line => line.split(/\s+# /)[1]),
       );
     });
@@ -361,7 +367,7 @@ describe('README', () => {
   it('Lists: from arrays', async function () {
     this.timeout(30_000);
     const lines = ['ann', 'dan'].map(user => `curl -H 'x-user: ${user}' localhost:3000/expenses`);
-    expect(await answersOf('dist/readme/lists/array.js', lines)).to.deep.equal([
+    expect(await answersOf('dist/docs/lists/array.js', lines)).to.deep.equal([
       '{"total":2,"ids":[3,1]}',
       '{"total":0,"ids":[]}',
     ]);
@@ -445,9 +451,10 @@ describe('README', () => {
   });
 
   it('CompiledOso: the table has every code, and no other', () => {
-    const table = README.slice(README.indexOf('## CompiledOso'), README.indexOf('## What it costs'));
-    const rows = [...table.matchAll(/^\| `(ERR_\w+)`/gm)].map(([, code]) => code);
-    expect(rows).to.have.members([...codesOf('src/polar/errors.ts', 'PolarErrorCode')]);
+    const rows = [...textOf('docs/compiled-oso.md').matchAll(/^\| `(ERR_\w+)`/gm)].map(([, code]) => code);
+    expect(rows, 'the table in docs/compiled-oso.md').to.have.members([
+      ...codesOf('src/polar/errors.ts', 'PolarErrorCode'),
+    ]);
   });
 
   it('Errors: the cause is printed in development only', async () => {
@@ -470,10 +477,44 @@ describe('README', () => {
   });
 
   it('Errors: the table has every code, and no other', () => {
-    const table = README.slice(README.indexOf('## Errors'), README.indexOf('## CompiledOso'));
-    expect([...codesIn(table)]).to.have.members([...codesOf('src/errors.ts', 'ErrorCode')]);
+    const documented = [...codesIn(textOf('docs/errors.md'))];
+    expect(documented, 'the table in docs/errors.md').to.have.members([
+      ...codesOf('src/errors.ts', 'ErrorCode'),
+    ]);
+  });
+
+  it('has links that lead somewhere', () => {
+    const dead = PAGES.flatMap(page =>
+      [
+        ...textOf(page)
+          .replace(/^```.*?^```$/gms, '')
+          .matchAll(/\]\(([^)\s]+)\)/g),
+      ]
+        .map(([, link = '']) => link)
+        .filter(link => !/^https?:/.test(link) && !leadsSomewhere(page, link))
+        .map(link => `${page}: ${link}`),
+    );
+    expect(dead).to.deep.equal([]);
   });
 });
+
+/** Whether a file is there, and the heading in it. */
+function leadsSomewhere(page: string, link: string): boolean {
+  const [path = '', anchor] = link.split('#');
+  const target = path === '' ? new URL(page, ROOT) : new URL(path, new URL(page, ROOT));
+  if (!existsSync(target)) return false;
+  return anchor === undefined || anchorsOf(readFileSync(target, 'utf8')).includes(anchor);
+}
+
+/** The anchors of a page's headings, as GitHub makes them. */
+function anchorsOf(text: string): string[] {
+  return [...text.matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) =>
+    heading
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N}\s_-]/gu, '')
+      .replace(/\s/g, '-'),
+  );
+}
 
 function codesIn(text: string): Set<string> {
   return new Set(text.match(/ERR_KOA_OSO_[A-Z_]+/g));
@@ -507,7 +548,7 @@ async function freePort(): Promise<number> {
 }
 
 async function listening(port: number): Promise<void> {
-  for (let attempt = 0; attempt < 100; attempt++) {
+  for (let attempt = 0; attempt < 600; attempt++) {
     const up = await fetch(`http://localhost:${port}/`).then(
       () => true,
       () => false,
@@ -515,5 +556,5 @@ async function listening(port: number): Promise<void> {
     if (up) return;
     await sleep(50);
   }
-  throw new Error('The complete example does not listen');
+  throw new Error('The example does not listen');
 }
