@@ -48,8 +48,9 @@ export interface FallbackCount extends Fallback {
 export interface CompiledOsoOptions extends OsoOptions {
   /**
    * How far a query may go before it fails with `ERR_KOA_OSO_POLICY_BUDGET`. By default 1,000,000 steps (about one for
-   * each condition, rule or list item tried) and 5,000 milliseconds of wall-clock time, waiting for host code included.
-   * `Infinity` lifts a limit. A query that falls back to Oso's engine is not held to it.
+   * each condition, rule or list item tried, and for every sixteen items that are only copied or looked at) and 5,000
+   * milliseconds of wall-clock time, waiting for host code included. `Infinity` lifts a limit. A query that falls back to
+   * Oso's engine is not held to it.
    */
   budget?: Partial<Budget>;
   /** Called for every query that falls back to Oso's own engine. */

@@ -3,7 +3,7 @@ import type { CompiledPolicy } from './compile/policy.js';
 import { Scope } from './compile/scope.js';
 import { NotCovered, runtimeError } from './errors.js';
 import { type Budget, type Code, type Frame, Machine, type Outcome } from './evaluate/machine.js';
-import { isOpen } from './evaluate/waiting.js';
+import { anyWaits } from './evaluate/waiting.js';
 import { cuts, findTwin } from './syntax/analysis.js';
 import { hoistQuery, isAnonymous } from './syntax/hoist.js';
 import { parseQuery } from './syntax/parser.js';
@@ -43,7 +43,7 @@ export class Query {
   ): Query {
     const machine = new Machine(host, budget, unknowns);
     const variables = new Map<string, Logical>();
-    const values = args.map(arg => host.toValue(arg, variables));
+    const values = args.map(arg => machine.toValue(arg, variables));
     bindGiven(machine, host, variables, given);
     const predicate = policy.predicate(name);
     if (predicate === undefined) {
@@ -143,7 +143,6 @@ export class Query {
 
   /** The bindings of the present result. */
   async bindings(): Promise<Bindings> {
-    const { host } = this.#machine;
     const bindings: Bindings = new Map();
     for (const [name, variable] of this.#variables) {
       if (name.startsWith('_')) continue;
@@ -151,7 +150,7 @@ export class Query {
       if (this.#machine.conditional && deref(variable) instanceof Logical) {
         throw new NotCovered('a variable without a value in a result, beside conditions', undefined);
       }
-      bindings.set(name, await host.toJs(variable.binding ?? variable, end => end.name ?? name));
+      bindings.set(name, await this.#machine.toJs(variable.binding ?? variable, end => end.name ?? name));
     }
     return bindings;
   }
@@ -179,8 +178,7 @@ export function compileQuery(policy: CompiledPolicy, host: PolicyHost, text: str
 
 function resultOf({ observer }: CompiledPolicy): Code {
   return machine => {
-    if (machine.delayed.some(isOpen))
-      throw new NotCovered('a variable with conditions but no value', undefined);
+    if (anyWaits(machine)) throw new NotCovered('a variable with conditions but no value', undefined);
     observer?.({ kind: 'result', place: undefined });
     return machine.succeed();
   };
@@ -195,7 +193,7 @@ function bindGiven(
   if (given === undefined) return;
   for (const [name, value] of given) {
     if (host.constant(name) !== undefined) throw new NotCovered('a constant as a binding', undefined);
-    const known: Value = host.toValue(value);
+    const known: Value = machine.toValue(value);
     const variable = variables.get(name) ?? new Logical(name);
     variables.set(name, variable);
     machine.bind(variable, known);

@@ -211,7 +211,7 @@ export class Compiler {
         return next;
       }
       if (located.waited) {
-        const known = compareGround(operator, a, b);
+        const known = compareGround(machine, operator, a, b);
         if (known !== undefined) return known ? next : machine.fail();
       }
       return compare(machine, operator, a, b, place, next);
@@ -249,7 +249,7 @@ export class Compiler {
     const place = this.#placer(operation);
     return machine => {
       const source = buildIterable(machine.frame);
-      if (operation.waited) refuseUnrepeatable(machine.host, source, place);
+      if (operation.waited) refuseUnrepeatable(machine, source, place);
       return iterate(machine, buildItem(machine.frame), source, place, next);
     };
   }
@@ -336,8 +336,9 @@ export class Compiler {
   #print(args: readonly Term[], next: Code): Code {
     const builders = args.map(arg => this.#scope.build(arg));
     return machine => {
-      const shown = builders.map(build => formatValue(machine.host, build(machine.frame)));
-      machine.printed.push(shown.join(', '));
+      const shown = builders.map(build => formatValue(machine, build(machine.frame))).join(', ');
+      machine.visit(shown.length);
+      machine.printed.push(shown);
       return next;
     };
   }

@@ -1,4 +1,4 @@
-import { Dictionary, deref, isGround, List, numberOf, type Value } from '../values/values.js';
+import { Dictionary, deref, List, numberOf, type Value } from '../values/values.js';
 import type { Constant } from './fact-table.js';
 import type { CompiledRule } from './rule.js';
 
@@ -40,7 +40,7 @@ export class RuleIndex {
       const value = deref(args[at] as Value);
       const constant = constantOf(value);
       // An object may equal a constant, and a variable may become one.
-      if (constant === undefined && !isGroundCollection(value)) continue;
+      if (constant === undefined && !isCollection(value)) continue;
       wanted.push([at, constant]);
       const orders = constant === undefined ? undefined : constants.get(constant);
       const count =
@@ -82,8 +82,8 @@ function constantOf(value: Value): Constant | undefined {
   return typeof value === 'string' || typeof value === 'boolean' ? value : numberOf(value);
 }
 
-function isGroundCollection(value: Value): boolean {
-  return (value instanceof List || value instanceof Dictionary) && isGround(value);
+function isCollection(value: Value): boolean {
+  return value instanceof List || value instanceof Dictionary;
 }
 
 /** Two ascending rows as one. */

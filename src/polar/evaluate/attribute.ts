@@ -17,7 +17,7 @@ export function lookUp(
   next: Code,
 ): Code {
   const found = (machine: Machine, value: unknown): Code =>
-    unify(machine, buildResult(machine.frame), machine.host.toValue(value), next);
+    unify(machine, buildResult(machine.frame), machine.toValue(value), next);
   return machine => {
     const object = deref(buildObject(machine.frame));
     const attribute = attributeOf(field(machine.frame));
@@ -50,7 +50,7 @@ export function lookUp(
       );
     }
     if (attribute === undefined) throw notAField(placeOf);
-    return lookup(machine, machine.host.toJs(object), attribute, placeOf, found);
+    return lookup(machine, machine.toJs(object), attribute, placeOf, found);
   };
 }
 
@@ -78,7 +78,7 @@ function inDictionary(
   placeOf: PlaceOf,
   next: Code,
 ): Code {
-  if (field instanceof Logical) return eachField(machine, [...fields], 0, field, buildResult, next);
+  if (field instanceof Logical) return eachField(machine, fields.entries(), field, buildResult, next);
   const attribute = attributeOf(field);
   if (attribute === undefined) throw notAField(placeOf);
   const value = fields.get(attribute.name);
@@ -88,21 +88,18 @@ function inDictionary(
 /** With a variable as its name, every field of a dictionary is found. */
 function eachField(
   machine: Machine,
-  fields: readonly (readonly [string, Value])[],
-  at: number,
+  fields: Iterator<readonly [string, Value]>,
   name: Logical,
   buildResult: Build,
   next: Code,
 ): Code {
-  const field = fields[at];
-  if (field === undefined) return machine.fail();
-  if (at + 1 < fields.length) {
-    machine.choose(again => {
-      again.choices.pop();
-      return eachField(again, fields, at + 1, name, buildResult, next);
-    });
-  }
-  const [key, value] = field;
+  const field = fields.next();
+  if (field.done) return machine.fail();
+  machine.choose(again => {
+    again.choices.pop();
+    return eachField(again, fields, name, buildResult, next);
+  });
+  const [key, value] = field.value;
   return unify(machine, key, name, after => unify(after, value, buildResult(after.frame), next));
 }
 

@@ -11,6 +11,7 @@ import {
   isGround,
   List,
   Logical,
+  type Meter,
   numberOf,
   sameGround,
   type Value,
@@ -30,6 +31,7 @@ export function compare(
     return compareInHost(machine, operator, left, right, next);
   }
   if (typeof left === 'string' && typeof right === 'string') {
+    machine.visit(Math.min(left.length, right.length));
     return inOrder(operator, compareStrings(left, right)) ? next : machine.fail();
   }
   const a = comparable(left);
@@ -54,19 +56,24 @@ export function areOfOneKind(left: Value, right: Value): boolean {
  * Whether two ground values are equal as they are, where `1 == "1"` asked directly is an error. That is how a condition is
  * judged which has waited for its values; undefined for other comparisons and values.
  */
-export function compareGround(operator: Comparison, left: Value, right: Value): boolean | undefined {
+export function compareGround(
+  meter: Meter,
+  operator: Comparison,
+  left: Value,
+  right: Value,
+): boolean | undefined {
   if (operator !== '==' && operator !== '!=') return undefined;
-  if (holdsRest(left) || holdsRest(right)) {
+  if (holdsRest(left, meter) || holdsRest(right, meter)) {
     // Whether Oso sees the value of a rest variable depends on how the list came about.
     throw new NotCovered('a list with a rest, for a variable with conditions', undefined);
   }
-  if (!isGround(left) || !isGround(right)) return undefined;
-  return sameGround(left, right) === (operator === '==');
+  if (!isGround(left, meter) || !isGround(right, meter)) return undefined;
+  return sameGround(left, right, meter) === (operator === '==');
 }
 
 /** Whether a condition that has waited for these values cannot hold, whatever else there is to be asked. */
-export function isRuledOut(operator: Comparison, left: Value, right: Value): boolean {
-  if (operator === '==' || operator === '!=') return compareGround(operator, left, right) === false;
+export function isRuledOut(meter: Meter, operator: Comparison, left: Value, right: Value): boolean {
+  if (operator === '==' || operator === '!=') return compareGround(meter, operator, left, right) === false;
   if (typeof left === 'string' && typeof right === 'string') {
     return !inOrder(operator, compareStrings(left, right));
   }
@@ -119,7 +126,7 @@ function operand(machine: Machine, value: Value): unknown {
     // Oso would show the host its variables and constants as variables, whatever their values.
     throw new NotCovered('an object compared with a list or dictionary that the policy made', undefined);
   }
-  return machine.host.toJs(value);
+  return machine.toJs(value);
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: JavaScript compares anything with anything, and the policy asked for it.

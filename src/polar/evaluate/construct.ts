@@ -38,7 +38,7 @@ function construct(
   next: Code,
 ): Code {
   const { cls } = machine.host.requireClass(className);
-  const args = NotCovered.at(placeOf, () => buildArgs.map(build => machine.host.toJs(build(machine.frame))));
+  const args = NotCovered.at(placeOf, () => buildArgs.map(build => machine.toJs(build(machine.frame))));
   if (args.some(isThenable)) {
     return machine.suspend(Promise.all(args), known => {
       instance.value = new cls(...(known as unknown[]));

@@ -43,7 +43,7 @@ export function lookup(
   const { args } = attribute;
   if (attribute.named) throw new KwargsError();
   if (args === undefined) return settle(machine, read(machine, receiver, attribute.name), placeOf, found);
-  const values = NotCovered.at(placeOf, () => args.map(arg => machine.host.toJs(arg)));
+  const values = NotCovered.at(placeOf, () => args.map(arg => machine.toJs(arg)));
   if (!values.some(isThenable)) {
     return settle(machine, call(machine, receiver, attribute.name, values), placeOf, found);
   }

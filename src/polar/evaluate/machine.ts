@@ -1,7 +1,8 @@
 import { PolicyBudgetError, type PolicyPlace } from '../errors.js';
 import type { PolicyHost } from '../values/host.js';
 import type { Constraint, Unknowns } from '../values/unknown.js';
-import { Logical, type Value } from '../values/values.js';
+import { Logical, type Meter, type Value } from '../values/values.js';
+import { isSliceOver, nextTurn } from './turns.js';
 
 /**
  * A step of a compiled policy. It does its part and hands back the step to go on with, so that nothing in a policy,
@@ -61,7 +62,10 @@ export interface Negation {
 
 /** How far a query may go. */
 export interface Budget {
-  /** Steps of evaluation, about one for each condition, rule or list item tried. */
+  /**
+   * Steps of evaluation, about one for each condition, rule or list item tried; and one for every sixteen parts of a value
+   * that are only copied or looked at.
+   */
   readonly steps: number;
   /** Wall-clock milliseconds, time that host code takes included. */
   readonly milliseconds: number;
@@ -72,14 +76,14 @@ export type Outcome = 'result' | 'exhausted' | 'suspended' | 'paused';
 
 /** Steps between two looks at the clock. */
 const STEPS_PER_LOOK = 256;
-/** After so many milliseconds the event loop gets its turn. */
-const SLICE_MILLISECONDS = 4;
+/** So many parts of a value, copied or looked at, take about as long as a step: 2 to the power of this. */
+const LOG_PARTS_PER_STEP = 4;
 
 const STOP: Code = () => STOP;
 const NO_FRAME: Frame = [];
 
 /** Evaluates one query. */
-export class Machine {
+export class Machine implements Meter {
   readonly host: PolicyHost;
   /** Asked about values that are not known; undefined where there are none. */
   readonly unknowns: Unknowns | undefined;
@@ -104,10 +108,12 @@ export class Machine {
   #pending: PromiseLike<unknown> | undefined;
   #resume: ((value: unknown) => Code) | undefined;
   #next: Code = STOP;
+  /** Steps until the next look at the clock; less than none, if a step has done more than that. */
   #fuel = STEPS_PER_LOOK;
+  /** What the fuel was after the last look. */
+  #tank = STEPS_PER_LOOK;
   #steps = 0;
   #started = 0;
-  #sliceStarted = 0;
 
   constructor(host: PolicyHost, budget: Budget, unknowns?: Unknowns) {
     this.host = host;
@@ -119,13 +125,10 @@ export class Machine {
   run(code: Code): Outcome {
     let next = code;
     while (next !== STOP) {
-      if (--this.#fuel === 0) {
-        this.#fuel = STEPS_PER_LOOK;
-        if (this.#spend()) {
-          this.#next = next;
-          this.outcome = 'paused';
-          return 'paused';
-        }
+      if (--this.#fuel <= 0 && this.#look()) {
+        this.#next = next;
+        this.outcome = 'paused';
+        return 'paused';
       }
       next = next(this);
     }
@@ -141,7 +144,6 @@ export class Machine {
   async proceed(): Promise<Outcome> {
     if (this.outcome === 'paused') {
       await nextTurn();
-      this.#sliceStarted = performance.now();
       return this.run(this.#next);
     }
     const resume = this.#resume as (value: unknown) => Code;
@@ -149,11 +151,8 @@ export class Machine {
     this.#pending = undefined;
     this.#resume = undefined;
     const value = await this.#withinBudget(pending);
-    if (performance.now() - this.#sliceStarted > SLICE_MILLISECONDS) {
-      // Promises that are already resolved would otherwise keep the event loop from ever turning.
-      await nextTurn();
-      this.#sliceStarted = performance.now();
-    }
+    // Promises that are already resolved would otherwise keep the event loop from ever turning.
+    if (isSliceOver(performance.now())) await nextTurn();
     return this.run(resume(value));
   }
 
@@ -252,26 +251,56 @@ export class Machine {
 
   readonly #unconstrain: Undo = { undo: () => this.constraints.pop() };
 
-  /** Counts work that one step does in a loop of its own. */
-  spend(): void {
-    if (--this.#fuel > 0) return;
-    this.#fuel = STEPS_PER_LOOK;
-    this.#spend();
+  /**
+   * Counts steps that a step does in a loop of its own. True if the event loop should have its turn: the loop leaves off,
+   * and hands back a step that goes on with it. A pause that is not taken there is taken after the step.
+   */
+  spend(steps = 1): boolean {
+    this.#fuel -= steps;
+    return this.#fuel <= 0 && this.#look();
   }
 
-  /** Counts steps and looks at the clock; true where the event loop should have its turn. */
-  #spend(): boolean {
-    this.#steps += STEPS_PER_LOOK;
+  /** Counts work on the parts of a value, which cannot be left off. */
+  visit(parts: number): void {
+    const steps = parts >> LOG_PARTS_PER_STEP;
+    if (steps > 0) this.spend(steps);
+  }
+
+  /** A JavaScript value as the policy sees it. */
+  toValue(value: unknown, variables?: Map<string, Logical>): Value {
+    const { host } = this;
+    if (typeof value !== 'object') return host.toValue(value);
+    const before = host.converted;
+    const converted = host.toValue(value, variables);
+    this.visit(host.converted - before);
+    return converted;
+  }
+
+  /** A policy's value as JavaScript sees it. */
+  toJs(value: Value, nameOf?: (variable: Logical) => string): unknown {
+    if (typeof value !== 'object') return value;
+    const { host } = this;
+    const before = host.converted;
+    const converted = host.toJs(value, nameOf);
+    this.visit(host.converted - before);
+    return converted;
+  }
+
+  /** Counts steps and looks at the clock; true if the event loop should have its turn. */
+  #look(): boolean {
+    this.#steps += this.#tank - this.#fuel;
     if (this.#steps > this.#budget.steps) throw new PolicyBudgetError('steps', this.#budget.steps);
-    return this.#clock() - this.#sliceStarted > SLICE_MILLISECONDS;
+    const isDue = isSliceOver(this.#clock());
+    // A pause that is due stays due until it is taken.
+    this.#tank = isDue ? 1 : STEPS_PER_LOOK;
+    this.#fuel = this.#tank;
+    return isDue;
   }
 
   #clock(): number {
     const now = performance.now();
-    if (this.#started === 0) {
-      this.#started = now;
-      this.#sliceStarted = now;
-    } else if (now - this.#started > this.#budget.milliseconds) throw this.#overtime();
+    if (this.#started === 0) this.#started = now;
+    else if (now - this.#started > this.#budget.milliseconds) throw this.#overtime();
     return now;
   }
 
@@ -305,7 +334,3 @@ export const proceed: Code = machine => machine.proceedToCaller();
 
 /** What a step needs to know of where it was written, worked out only when something goes wrong there. */
 export type PlaceOf = () => PolicyPlace;
-
-function nextTurn(): Promise<void> {
-  return new Promise(resolve => setImmediate(resolve));
-}

@@ -15,10 +15,12 @@ import {
 import { holds } from './compare.js';
 import { lookup } from './host-attribute.js';
 import type { Code, Machine } from './machine.js';
-import { pushItems, unify } from './unify.js';
-import { wait } from './waiting.js';
+import { pairItems, unify } from './unify.js';
+import { conditionsOn, wait } from './waiting.js';
 
-/** What is left to do of a match, the next thing last. */
+/** What is left to do of a match, the next thing first. A choice may come back to it: it never changes. */
+type Goals = Goal & { readonly following: Goals | undefined };
+
 type Goal =
   | { readonly kind: 'match'; readonly left: Value; readonly right: Value }
   | { readonly kind: 'class'; readonly left: Value; readonly tag: string }
@@ -51,7 +53,7 @@ export function match(machine: Machine, left: Value, right: Value, waited: boole
     if (value instanceof Logical) return waitForMatch(machine, value, right) ? next : machine.fail();
     return matchClass(machine, value, right.tag, next);
   }
-  return run(machine, [{ kind: 'match', left, right }], next);
+  return run(machine, { kind: 'match', left, right, following: undefined }, next);
 }
 
 function matchClass(machine: Machine, value: Value, tag: string, next: Code): Code {
@@ -62,13 +64,20 @@ function matchClass(machine: Machine, value: Value, tag: string, next: Code): Co
   return holds(answer) ? next : machine.fail();
 }
 
-function run(machine: Machine, goals: Goal[], next: Code): Code {
-  for (let goal = goals.pop(); goal !== undefined; goal = goals.pop()) {
-    machine.spend();
+function run(machine: Machine, goals: Goals | undefined, next: Code): Code {
+  let open = goals;
+  while (open !== undefined) {
+    if (machine.spend()) {
+      const unfinished = open;
+      return after => run(after, unfinished, next);
+    }
+    const goal: Goals = open;
+    const rest: Goals | undefined = goal.following;
+    open = rest;
     if (goal.kind === 'class') {
       const answer = isInstance(machine, goal.left, goal.tag);
       if (isThenable(answer)) {
-        return machine.suspend(answer, known => (holds(known) ? run(machine, goals, next) : machine.fail()));
+        return machine.suspend(answer, known => (holds(known) ? run(machine, rest, next) : machine.fail()));
       }
       if (!holds(answer)) return machine.fail();
       continue;
@@ -77,50 +86,51 @@ function run(machine: Machine, goals: Goal[], next: Code): Code {
       const { name, right } = goal;
       const owner = deref(goal.left);
       if (owner instanceof Unknown) {
-        goals.push({ kind: 'match', left: (machine.unknowns as Unknowns).attribute(owner, name), right });
+        const left = (machine.unknowns as Unknowns).attribute(owner, name);
+        open = { kind: 'match', left, right, following: rest };
         continue;
       }
-      const receiver = machine.host.toJs(goal.left);
-      return lookup(machine, receiver, { name, args: undefined, named: false }, undefined, (after, value) => {
-        goals.push({ kind: 'match', left: after.host.toValue(value), right });
-        return run(after, goals, next);
-      });
+      const receiver = machine.toJs(goal.left);
+      return lookup(machine, receiver, { name, args: undefined, named: false }, undefined, (after, value) =>
+        run(after, { kind: 'match', left: after.toValue(value), right, following: rest }, next),
+      );
     }
     const left = deref(goal.left);
     const right = deref(goal.right);
     if (right instanceof Pattern) {
-      if (right.members !== undefined) return matchUnion(machine, left, right, 0, goals, next);
+      if (right.members !== undefined) return matchUnion(machine, left, right, 0, rest, next);
       if (left instanceof Logical) {
         if (!waitForMatch(machine, left, right)) return machine.fail();
       } else if (right.tag !== undefined) {
         if (right.fields.size > 0) {
           const fields = new Pattern(undefined, undefined, right.fields, right.located);
-          goals.push({ kind: 'match', left, right: fields });
+          open = { kind: 'match', left, right: fields, following: open };
         }
-        goals.push({ kind: 'class', left, tag: right.tag });
+        open = { kind: 'class', left, tag: right.tag, following: open };
       } else if (left instanceof Dictionary) {
         for (const [name, pattern] of right.fields) {
           const field = left.fields.get(name);
           if (field === undefined) return machine.fail();
-          goals.push({ kind: 'match', left: field, right: pattern });
+          open = { kind: 'match', left: field, right: pattern, following: open };
         }
       } else {
         for (const [name, pattern] of right.fields) {
-          goals.push({ kind: 'field', left, name, right: pattern });
+          open = { kind: 'field', left, name, right: pattern, following: open };
         }
       }
     } else if (left instanceof List && right instanceof List) {
-      const pairs: Value[] = [];
-      if (!pushItems(pairs, left, right)) return machine.fail();
-      for (let at = 0; at < pairs.length; at += 2) {
-        goals.push({ kind: 'match', left: pairs[at] as Value, right: pairs[at + 1] as Value });
-      }
+      const pairs = pairItems(machine, left, right);
+      if (pairs === undefined) return machine.fail();
+      open = pairs.reduceRight<Goals | undefined>(
+        (following, [a, b]) => ({ kind: 'match', left: a, right: b, following }),
+        rest,
+      );
     } else if (left instanceof Logical && right instanceof Logical) {
       throw new NotCovered('a variable matched against a variable, both without a value', undefined);
     } else if (right instanceof Dictionary && !(left instanceof Logical)) {
       throw new NotCovered('a value matched against a dictionary that is not a pattern', undefined);
     } else {
-      return unify(machine, left, right, goals.length === 0 ? next : after => run(after, goals, next));
+      return unify(machine, left, right, rest === undefined ? next : after => run(after, rest, next));
     }
   }
   return next;
@@ -132,7 +142,7 @@ function matchUnion(
   left: Value,
   union: Pattern,
   at: number,
-  goals: readonly Goal[],
+  goals: Goals | undefined,
   next: Code,
 ): Code {
   const { members, located } = union;
@@ -145,7 +155,7 @@ function matchUnion(
     });
   }
   const right = new Pattern(member, undefined, NO_FIELDS, located);
-  return run(machine, [...goals, { kind: 'match', left, right }], next);
+  return run(machine, { kind: 'match', left, right, following: goals }, next);
 }
 
 function isInstance(machine: Machine, left: Value, tag: string): unknown {
@@ -161,7 +171,7 @@ function isInstance(machine: Machine, left: Value, tag: string): unknown {
     if (type !== undefined) return host.descends(type, tag);
   }
   const type = host.requireClass(tag);
-  const value = host.toJs(left);
+  const value = machine.toJs(left);
   return isThenable(value) ? Promise.resolve(value).then(type.isaCheck) : type.isaCheck(value);
 }
 
@@ -171,7 +181,7 @@ function waitForMatch(machine: Machine, variable: Logical, pattern: Pattern): bo
   refuseNested(pattern);
   const { tag } = pattern;
   if (tag !== undefined && variable.waiting !== undefined) {
-    for (const { right } of [...variable.waiting].reverse()) {
+    for (const { right } of [...conditionsOn(machine, variable)].reverse()) {
       const other = right instanceof Pattern ? right.tag : undefined;
       if (other === undefined || other === tag) continue;
       if (!host.isSubclass(tag, other) && !host.isSubclass(other, tag)) return false;
@@ -200,11 +210,12 @@ function matchWaited(machine: Machine, value: Value, pattern: Pattern, next: Cod
   refuseNested(pattern);
   const fields = [...pattern.fields].reverse();
   const placeOf = () => ({ rule: undefined, ...located.source.placeAt(located.offset) });
-  if (isGround(left) && fields.some(([, expected]) => holdsRest(expected))) {
+  const ground = isGround(left, machine);
+  if (ground && fields.some(([, expected]) => holdsRest(expected, machine))) {
     throw new NotCovered('a list with a rest, for a variable with conditions', placeOf());
   }
   // Oso compares such a field with the look-up itself, not with what it finds, where neither holds an object.
-  if (isGround(left) && fields.some(([, expected]) => isGround(deref(expected)))) return machine.fail();
+  if (ground && fields.some(([, expected]) => isGround(deref(expected), machine))) return machine.fail();
   const lookUp = (after: Machine, at: number): Code => {
     const field = fields[at];
     if (field === undefined) return next;
@@ -215,14 +226,10 @@ function matchWaited(machine: Machine, value: Value, pattern: Pattern, next: Cod
       return unify(after, found, expected, then => lookUp(then, at + 1));
     }
     if (typeof left === 'boolean') throw runtimeError('TypeError', 'A boolean has no attributes', placeOf());
-    return lookup(
-      after,
-      after.host.toJs(left),
-      { name, args: undefined, named: false },
-      placeOf,
-      (then, found) => unify(then, expected, then.host.toValue(found), last => lookUp(last, at + 1)),
+    return lookup(after, after.toJs(left), { name, args: undefined, named: false }, placeOf, (then, found) =>
+      unify(then, expected, then.toValue(found), last => lookUp(last, at + 1)),
     );
   };
   if (tag === undefined) return lookUp(machine, 0);
-  return run(machine, [{ kind: 'class', left, tag }], after => lookUp(after, 0));
+  return run(machine, { kind: 'class', left, tag, following: undefined }, after => lookUp(after, 0));
 }

@@ -1,6 +1,6 @@
 import { NotCovered, runtimeError } from '../errors.js';
 import { InvalidIteratorError } from '../oso-internals.js';
-import { isThenable, type PolicyHost } from '../values/host.js';
+import { isThenable } from '../values/host.js';
 import { Unknown, type Unknowns } from '../values/unknown.js';
 import {
   Dictionary,
@@ -18,21 +18,16 @@ import { unify } from './unify.js';
 /** `item in iterable`: once for each element that the item can be. */
 export function iterate(machine: Machine, item: Value, iterable: Value, placeOf: PlaceOf, next: Code): Code {
   const source = deref(iterable);
-  if (source instanceof List) {
-    const { items, rest } = flatten(source);
-    return each(machine, item, items, 0, rest, placeOf, next);
-  }
+  if (source instanceof List) return each(machine, item, flatten(source, machine), 0, placeOf, next);
   if (source instanceof Unknown) {
     const any = (machine.unknowns as Unknowns).item(source, machine.constraints);
     machine.constrain(any.constraint);
     return unify(machine, item, any.item, next);
   }
   if (source instanceof Instance) return inHost(machine, item, source, next);
-  if (source instanceof Dictionary) {
-    const pairs = [...source.fields].map(pair => new List(pair));
-    return each(machine, item, pairs, 0, undefined, placeOf, next);
-  }
-  if (typeof source === 'string') return each(machine, item, [...source], 0, undefined, placeOf, next);
+  if (source instanceof Dictionary) return eachOf(machine, item, pairsOf(source), next);
+  // Texts are iterated by code points, as JavaScript does.
+  if (typeof source === 'string') return eachOf(machine, item, source[Symbol.iterator](), next);
   if (source instanceof Logical) throw new NotCovered('"in" a variable without a value', placeOf());
   throw runtimeError('TypeError', '"in" needs something to iterate', placeOf());
 }
@@ -42,48 +37,74 @@ export function iterate(machine: Machine, item: Value, iterable: Value, placeOf:
  * saying for a list, unless it holds a number that equals nothing, and cannot be told for an object of the host: an
  * iterator would be used up by the asking.
  */
-export function refuseUnrepeatable({ equalsIsDefault }: PolicyHost, iterable: Value, placeOf: PlaceOf): void {
+export function refuseUnrepeatable(machine: Machine, iterable: Value, placeOf: PlaceOf): void {
   const source = deref(iterable);
-  if (source instanceof List && !flatten(source).items.some(item => Number.isNaN(numberOf(item)))) return;
+  if (source instanceof List && !holdsNumberThatIsNone(machine, flatten(source, machine))) return;
   if (source instanceof Dictionary || source instanceof Unknown || typeof source === 'string') return;
-  if (source instanceof Instance && equalsIsDefault) {
+  if (source instanceof Instance && machine.host.equalsIsDefault) {
     const { value } = source;
     if (value instanceof Set || value instanceof Map) {
-      if (![...value.keys(), ...value.values()].some(Number.isNaN)) return;
+      machine.visit(value.size);
+      if (!some(value.keys(), Number.isNaN) && !some(value.values(), Number.isNaN)) return;
     } else if (!has(value, Symbol.iterator) && !has(value, Symbol.asyncIterator)) return;
   }
   throw new NotCovered('forall over an iterator that is looked up', placeOf());
 }
 
-function each(
-  machine: Machine,
-  item: Value,
-  items: readonly Value[],
-  from: number,
-  rest: Value | undefined,
-  placeOf: PlaceOf,
-  next: Code,
-): Code {
+function holdsNumberThatIsNone(machine: Machine, list: List): boolean {
+  machine.visit(list.length);
+  for (let at = 0; at < list.length; at++) if (Number.isNaN(numberOf(list.at(at)))) return true;
+  return false;
+}
+
+function some(values: Iterable<unknown>, test: (value: unknown) => boolean): boolean {
+  for (const value of values) if (test(value)) return true;
+  return false;
+}
+
+/** Plain elements that are passed over between two looks at whether it is time for a pause. */
+const PASSED_AT_ONCE = 1024;
+
+function each(machine: Machine, item: Value, list: List, from: number, placeOf: PlaceOf, next: Code): Code {
+  const { length, rest } = list;
   const wanted = deref(item);
   let at = from;
   if (typeof wanted !== 'object') {
     // Most elements of a long list are plainly something else: they need no choice and no unification.
-    while (at < items.length && typeof items[at] !== 'object' && items[at] !== wanted) {
-      machine.spend();
+    const end = Math.min(length, from + PASSED_AT_ONCE);
+    while (at < end) {
+      const element = list.at(at);
+      if (typeof element === 'object' || element === wanted) break;
       at++;
     }
+    if (machine.spend(at - from) || (at === end && at < length)) {
+      return after => each(after, item, list, at, placeOf, next);
+    }
   }
-  const element = items[at];
-  if (element === undefined) {
-    return rest === undefined ? machine.fail() : iterate(machine, item, rest, placeOf, next);
-  }
-  if (at + 1 < items.length || rest !== undefined) {
+  if (at === length) return rest === undefined ? machine.fail() : iterate(machine, item, rest, placeOf, next);
+  const element = list.at(at);
+  if (at + 1 < length || rest !== undefined) {
     machine.choose(again => {
       again.choices.pop();
-      return each(again, item, items, at + 1, rest, placeOf, next);
+      return each(again, item, list, at + 1, placeOf, next);
     });
   }
   return unify(machine, item, element, next);
+}
+
+/** As {@link each}, for what makes its elements one by one. */
+function eachOf(machine: Machine, item: Value, elements: Iterator<Value>, next: Code): Code {
+  const element = elements.next();
+  if (element.done) return machine.fail();
+  machine.choose(again => {
+    again.choices.pop();
+    return eachOf(again, item, elements, next);
+  });
+  return unify(machine, item, element.value, next);
+}
+
+function* pairsOf({ fields }: Dictionary): Generator<Value> {
+  for (const pair of fields) yield new List(pair);
 }
 
 /** One element after the other, each awaited; `undefined` once there are no more. */
@@ -120,7 +141,7 @@ function take(
     machine.choices.pop();
     return machine.fail();
   }
-  return unify(machine, item, machine.host.toValue(pulled.value), next);
+  return unify(machine, item, machine.toValue(pulled.value), next);
 }
 
 /** How to get at the elements: iterators first, then asynchronous iterables, then ordinary ones, as in Oso. */

@@ -3,7 +3,7 @@ import type { Unknowns } from '../values/unknown.js';
 import { isGround, Logical, Pattern } from '../values/values.js';
 import type { Code, Machine, Negation, PlaceOf } from './machine.js';
 import { Aliasing } from './unify.js';
-import { isOpen } from './waiting.js';
+import { anyWaits, conditionsOn, isOpen } from './waiting.js';
 
 /**
  * `not condition`: succeeds where the condition has no result. Like Oso, it looks at all the ways in which the condition
@@ -22,7 +22,7 @@ export function negate(compile: (held: Code) => Code, next: Code, placeOf: Place
   });
   return machine => {
     // What a negation makes of conditions that still wait is for Oso's engine to work out.
-    if (machine.delayed.length > 0 && machine.delayed.some(isOpen)) throw notCovered(placeOf);
+    if (anyWaits(machine)) throw notCovered(placeOf);
     const negation: Negation = {
       trail: machine.trailHeight,
       delayed: machine.delayed.length,
@@ -51,6 +51,7 @@ export function negate(compile: (held: Code) => Code, next: Code, placeOf: Place
  * answer is then not yes or no but a constraint on the variable, which only Oso's engine works out.
  */
 function refuseOpenVariables(machine: Machine, { trail, delayed }: Negation, placeOf: PlaceOf): void {
+  machine.visit(machine.delayed.length + machine.trailHeight - trail);
   const before = new Set(machine.delayed.slice(0, delayed));
   const entries = machine.trailFrom(trail);
   const fresh = new Set<Logical>();
@@ -65,13 +66,14 @@ function refuseOpenVariables(machine: Machine, { trail, delayed }: Negation, pla
     if (before.has(variable) || (variable.aliased && !fresh.has(variable))) throw notCovered(placeOf);
   }
   const open = machine.delayed.slice(delayed).filter(isOpen);
-  if (open.length > 0 && (before.size > 0 || !open.every(waitsAlone))) throw notCovered(placeOf);
+  if (open.length > 0 && (before.size > 0 || !open.every(variable => waitsAlone(machine, variable))))
+    throw notCovered(placeOf);
 }
 
 /** Whether the conditions on a variable tie it to no other. */
-function waitsAlone({ waiting }: Logical): boolean {
-  return (waiting ?? []).every(({ left, right }) =>
-    right instanceof Pattern ? right.fields.size === 0 : isGround(left) || isGround(right),
+function waitsAlone(machine: Machine, variable: Logical): boolean {
+  return conditionsOn(machine, variable).every(({ left, right }) =>
+    right instanceof Pattern ? right.fields.size === 0 : isGround(left, machine) || isGround(right, machine),
   );
 }
 

@@ -12,7 +12,7 @@ import {
 } from '../values/values.js';
 import { compareInHost } from './compare.js';
 import type { Code, Machine } from './machine.js';
-import { attach, wake } from './waiting.js';
+import { attach, conditionsOn, wake } from './waiting.js';
 
 /** Makes two values equal, binding variables where that takes it, and goes on with `next`; or fails. */
 export function unify(machine: Machine, left: Value, right: Value, next: Code): Code {
@@ -28,11 +28,15 @@ export function unify(machine: Machine, left: Value, right: Value, next: Code): 
     return machine.woken.length === 0 ? next : wake(machine, next);
   }
   if (typeof a !== 'object' && typeof b !== 'object') return samePrimitive(a, b) ? next : machine.fail();
-  return unifyAll(machine, [a, b], next);
+  return unifyAll(machine, { left: a, right: b, following: undefined }, next);
 }
 
 function bind(machine: Machine, variable: Logical, value: Value): void {
-  if ((value instanceof List || value instanceof Dictionary) && !value.pure && holds(value, variable)) {
+  if (
+    (value instanceof List || value instanceof Dictionary) &&
+    !value.pure &&
+    holds(value, variable, machine)
+  ) {
     // Oso makes such a value, and what it then does with it depends on how it came about.
     throw new NotCovered('a value that holds itself', undefined);
   }
@@ -73,32 +77,47 @@ function alias(machine: Machine, left: Logical, right: Logical): void {
   const [from, to] = left.name !== undefined && right.name === undefined ? [right, left] : [left, right];
   markAliased(machine, from);
   markAliased(machine, to);
-  if (from.waiting !== undefined) for (const condition of from.waiting) attach(machine, to, condition);
+  for (const condition of conditionsOn(machine, from)) attach(machine, to, condition);
   machine.link(from, to);
 }
 
-/** Unifies pairs of values, the last pair first. The stack is an array because lists may be long and deep. */
-export function unifyAll(machine: Machine, pairs: Value[], next: Code): Code {
-  while (pairs.length > 0) {
-    machine.spend();
-    const right = deref(pairs.pop() as Value);
-    const left = deref(pairs.pop() as Value);
+/** Pairs of values that have yet to be unified, the next one first. A choice may come back to them: they never change. */
+interface Pairs {
+  readonly left: Value;
+  readonly right: Value;
+  readonly following: Pairs | undefined;
+}
+
+/** Unifies pairs of values. They are kept in a row, and not on the stack, because values may be long and deep. */
+function unifyAll(machine: Machine, pairs: Pairs | undefined, next: Code): Code {
+  let open = pairs;
+  while (open !== undefined) {
+    const left = deref(open.left);
+    const right = deref(open.right);
+    const rest: Pairs | undefined = open.following;
+    open = rest;
     if (left instanceof Logical) {
       if (right instanceof Logical) alias(machine, left, right);
       else bind(machine, left, right);
     } else if (right instanceof Logical) bind(machine, right, left);
     else if (left instanceof Instance || right instanceof Instance) {
       if (left === right) continue;
-      const rest = pairs;
       return compareInHost(machine, '=', left, right, after => unifyAll(after, rest, next));
     } else if (left instanceof List) {
-      if (!(right instanceof List) || !pushItems(pairs, left, right)) return machine.fail();
+      const pairsOfItems = right instanceof List ? pairItems(machine, left, right) : undefined;
+      if (pairsOfItems === undefined) return machine.fail();
+      open = pairsOfItems.reduceRight((following, [a, b]) => ({ left: a, right: b, following }), rest);
     } else if (left instanceof Dictionary) {
-      if (!(right instanceof Dictionary) || !pushFields(pairs, left, right)) return machine.fail();
+      const pairsOfFields = right instanceof Dictionary ? pairFields(machine, left, right) : undefined;
+      if (pairsOfFields === undefined) return machine.fail();
+      for (const [a, b] of pairsOfFields) open = { left: a, right: b, following: open };
     } else if (!samePrimitive(left, right)) return machine.fail();
     if (machine.woken.length > 0) {
-      const rest = pairs;
-      return wake(machine, rest.length === 0 ? next : after => unifyAll(after, rest, next));
+      return wake(machine, rest === undefined ? next : after => unifyAll(after, rest, next));
+    }
+    if (machine.spend()) {
+      const unfinished = open;
+      return after => unifyAll(after, unfinished, next);
     }
   }
   return next;
@@ -113,35 +132,50 @@ function samePrimitive(left: Value, right: Value): boolean {
   return a === b;
 }
 
-/** Pairs the items of two lists so that the first pair comes off the stack first; false where the lengths differ. */
-export function pushItems(pairs: Value[], left: List, right: List): boolean {
-  const a = flatten(left);
-  const b = flatten(right);
-  if (a.rest !== undefined && b.rest !== undefined && a.items.length === b.items.length) {
-    pairs.push(b.rest, a.rest);
-  } else if (a.rest !== undefined && (b.rest === undefined || a.items.length < b.items.length)) {
-    if (b.items.length < a.items.length) return false;
-    pairs.push(a.rest, new List(b.items.slice(a.items.length), b.rest, b.pure, b.joined));
-  } else if (b.rest !== undefined) {
-    if (a.items.length < b.items.length) return false;
-    pairs.push(b.rest, new List(a.items.slice(b.items.length), a.rest, a.pure, a.joined));
-  } else if (a.items.length !== b.items.length) return false;
-  for (let at = Math.min(a.items.length, b.items.length) - 1; at >= 0; at--) {
-    pairs.push(a.items[at] as Value, b.items[at] as Value);
+type Pair = readonly [Value, Value];
+
+/**
+ * What is left to unify of two lists once the plain items at their start are the same: a pair of items, the lists of the
+ * items after it, and what stands for the rest of one of them. Undefined if they differ.
+ */
+export function pairItems(machine: Machine, left: List, right: List): readonly Pair[] | undefined {
+  const a = flatten(left, machine);
+  const b = flatten(right, machine);
+  if (a.length < b.length ? a.rest === undefined : b.rest === undefined && a.length > b.length) {
+    return undefined;
   }
-  return true;
+  const both = Math.min(a.length, b.length);
+  for (let at = 0; at < both; at++) {
+    const [first, second] = [a.at(at), b.at(at)];
+    if (typeof first !== 'object' && typeof second !== 'object') {
+      if (samePrimitive(first, second)) continue;
+      machine.spend(at);
+      return undefined;
+    }
+    machine.spend(at);
+    const items: Pair = [first, second];
+    if (at + 1 === both) return [items, ...pairRests(a, b, both)];
+    return [items, [a.slice(at + 1, both), b.slice(at + 1, both)], ...pairRests(a, b, both)];
+  }
+  machine.spend(both);
+  return pairRests(a, b, both);
 }
 
-function pushFields(pairs: Value[], left: Dictionary, right: Dictionary): boolean {
-  if (left.fields.size !== right.fields.size) return false;
-  const height = pairs.length;
+/** The longer list's items go into the other's rest. */
+function pairRests(a: List, b: List, from: number): readonly Pair[] {
+  if (a.rest !== undefined && b.rest !== undefined && a.length === b.length) return [[b.rest, a.rest]];
+  if (a.rest !== undefined && a.length <= b.length) return [[a.rest, b.slice(from)]];
+  return b.rest === undefined ? [] : [[b.rest, a.slice(from)]];
+}
+
+function pairFields(machine: Machine, left: Dictionary, right: Dictionary): readonly Pair[] | undefined {
+  if (left.fields.size !== right.fields.size) return undefined;
+  machine.visit(left.fields.size);
+  const pairs: Pair[] = [];
   for (const [name, field] of left.fields) {
     const other = right.fields.get(name);
-    if (other === undefined) {
-      pairs.length = height;
-      return false;
-    }
-    pairs.push(field, other);
+    if (other === undefined) return undefined;
+    pairs.push([field, other]);
   }
-  return true;
+  return pairs;
 }

@@ -1,6 +1,14 @@
 import { NotCovered } from '../errors.js';
 import type { Comparison } from '../syntax/tree.js';
-import { deref, holdsNaN, holdsOpenVariable, Logical, type Value, type Waiting } from '../values/values.js';
+import {
+  deref,
+  holdsNaN,
+  holdsOpenVariable,
+  Logical,
+  type Value,
+  type Waiting,
+  type Waits,
+} from '../values/values.js';
 import { areOfOneKind, compare, compareGround, isRuledOut, known } from './compare.js';
 import type { Code, Machine } from './machine.js';
 import { match } from './match.js';
@@ -12,10 +20,10 @@ import { match } from './match.js';
 export function wait(machine: Machine, condition: Waiting): void {
   const left = deref(condition.left);
   const right = deref(condition.right);
-  if (holdsNaN(left) || holdsNaN(right)) {
+  if (holdsNaN(left, machine) || holdsNaN(right, machine)) {
     throw new NotCovered('nan in a condition on a variable without a value', undefined);
   }
-  if (holdsOpenVariable(left) || holdsOpenVariable(right)) {
+  if (holdsOpenVariable(left, machine) || holdsOpenVariable(right, machine)) {
     throw new NotCovered('a condition on several variables without a value', undefined);
   }
   if (left instanceof Logical) attach(machine, left, condition);
@@ -24,19 +32,29 @@ export function wait(machine: Machine, condition: Waiting): void {
 
 export function attach(machine: Machine, variable: Logical, condition: Waiting): void {
   const { waiting } = variable;
-  variable.waiting = waiting === undefined ? [condition] : [...waiting, condition];
+  variable.waiting = { condition, earlier: waiting };
   machine.conditional = true;
   machine.delayed.push(variable);
   machine.onUndo(new Attachment(machine, variable, waiting));
+}
+
+/** The conditions that wait for a variable, in the order in which they came. */
+export function conditionsOn(machine: Machine, variable: Logical): readonly Waiting[] {
+  const conditions: Waiting[] = [];
+  for (let waits = variable.waiting; waits !== undefined; waits = waits.earlier) {
+    conditions.push(waits.condition);
+  }
+  machine.visit(conditions.length);
+  return conditions.reverse();
 }
 
 /** The trace of {@link attach} on the trail. */
 class Attachment {
   readonly #machine: Machine;
   readonly #variable: Logical;
-  readonly #waiting: readonly Waiting[] | undefined;
+  readonly #waiting: Waits | undefined;
 
-  constructor(machine: Machine, variable: Logical, waiting: readonly Waiting[] | undefined) {
+  constructor(machine: Machine, variable: Logical, waiting: Waits | undefined) {
     this.#machine = machine;
     this.#variable = variable;
     this.#waiting = waiting;
@@ -53,19 +71,18 @@ export function wake(machine: Machine, next: Code): Code {
   const { woken } = machine;
   machine.woken = [];
   for (const variable of woken) {
-    if (holdsNaN(variable)) throw new NotCovered('nan for a variable with conditions', undefined);
+    if (holdsNaN(variable, machine)) throw new NotCovered('nan for a variable with conditions', undefined);
   }
-  const conditions =
-    woken.length === 1
-      ? ((woken[0] as Logical).waiting as readonly Waiting[])
-      : woken.flatMap(variable => variable.waiting ?? []);
+  const conditions = woken.flatMap(variable => conditionsOn(machine, variable));
   // What cannot hold fails before anything is asked that could be an error.
-  return conditions.some(cannotHold) ? machine.fail() : askNext(machine, conditions, 0, next);
+  return conditions.some(condition => cannotHold(machine, condition))
+    ? machine.fail()
+    : askNext(machine, conditions, 0, next);
 }
 
-function cannotHold({ kind, operator, left, right }: Waiting): boolean {
+function cannotHold(machine: Machine, { kind, operator, left, right }: Waiting): boolean {
   const sides = kind === 'compare' ? known(left, right) : undefined;
-  return sides !== undefined && isRuledOut(operator as Comparison, ...sides);
+  return sides !== undefined && isRuledOut(machine, operator as Comparison, ...sides);
 }
 
 function askNext(machine: Machine, conditions: readonly Waiting[], at: number, next: Code): Code {
@@ -84,7 +101,7 @@ function ask(machine: Machine, condition: Waiting, next: Code): Code {
   const [left, right] = sides;
   const { operator, located } = condition;
   const placeOf = () => ({ rule: undefined, ...located.source.placeAt(located.offset) });
-  const equal = compareGround(operator as Comparison, left, right);
+  const equal = compareGround(machine, operator as Comparison, left, right);
   if (equal === false) return machine.fail();
   if (equal === true) {
     if (areOfOneKind(left, right) || !(isAliased(condition.left) || isAliased(condition.right))) return next;
@@ -96,6 +113,13 @@ function ask(machine: Machine, condition: Waiting, next: Code): Code {
 
 function isAliased(value: Value): boolean {
   return value instanceof Logical && value.aliased;
+}
+
+/** Whether some condition still waits for a value. */
+export function anyWaits(machine: Machine): boolean {
+  const { delayed } = machine;
+  machine.visit(delayed.length);
+  return delayed.some(isOpen);
 }
 
 /** The value of a variable with waiting conditions is still open. */

@@ -9,19 +9,25 @@ import {
   Instance,
   List,
   Logical,
+  type Meter,
   type Pattern,
   type Value,
 } from './values.js';
 
 /** A value as `print` shows it, in Polar's notation. */
-export function formatValue(host: PolicyHost, value: Value): string {
-  return format(host, value, []);
+export function formatValue(shown: Shown, value: Value): string {
+  return format(shown, value, []);
 }
 
-function format(host: PolicyHost, value: Value, path: readonly Logical[]): string {
+/** What is needed to show values. */
+interface Shown extends Meter {
+  readonly host: PolicyHost;
+}
+
+function format(shown: Shown, value: Value, path: readonly Logical[]): string {
   if (value instanceof Logical) {
     if (value.binding === undefined || path.includes(value)) return value.name ?? '_';
-    return format(host, value.binding, [...path, value]);
+    return format(shown, value.binding, [...path, value]);
   }
   if (value instanceof Unknown) return '_';
   if (typeof value === 'string') return `"${value}"`;
@@ -29,15 +35,15 @@ function format(host: PolicyHost, value: Value, path: readonly Logical[]): strin
   if (typeof value === 'boolean') return String(value);
   if (value instanceof Float) return formatNumber(value.value);
   if (value instanceof List) {
-    const { items, rest } = flatten(value);
-    const shown = items.map(item => format(host, item, path));
-    if (rest !== undefined) shown.push(`*${format(host, deref(rest), path)}`);
-    return `[${shown.join(', ')}]`;
+    const list = flatten(value, shown);
+    const items = list.toArray().map(item => format(shown, item, path));
+    if (list.rest !== undefined) items.push(`*${format(shown, deref(list.rest), path)}`);
+    return `[${items.join(', ')}]`;
   }
   if (value instanceof Instance) {
-    return `${inspect(value.value)} TYPE \`${host.classOf(value)?.name ?? 'UNKNOWN'}\``;
+    return `${inspect(value.value)} TYPE \`${shown.host.classOf(value)?.name ?? 'UNKNOWN'}\``;
   }
-  const fields = [...value.fields].map(([name, field]) => `${name}: ${format(host, field, path)}`);
+  const fields = [...value.fields].map(([name, field]) => `${name}: ${format(shown, field, path)}`);
   const tag = value instanceof Dictionary ? '' : ((value as Pattern).tag ?? '');
   return `${tag}{${fields.join(', ')}}`;
 }

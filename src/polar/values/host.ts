@@ -8,7 +8,17 @@ import {
 } from '../oso-internals.js';
 import { sortFields } from '../syntax/tree.js';
 import { Unknown } from './unknown.js';
-import { Dictionary, Float, flatten, Instance, List, Logical, UNMADE, type Value } from './values.js';
+import {
+  Dictionary,
+  Float,
+  flatten,
+  Instance,
+  List,
+  Logical,
+  type Meter,
+  UNMADE,
+  type Value,
+} from './values.js';
 
 /** A constructor, as `registerClass` takes it. */
 // biome-ignore lint/suspicious/noExplicitAny: this is how oso types a class with any constructor.
@@ -32,6 +42,8 @@ export interface LoadedRelation extends Relation {
 export type EqualityFn = (left: unknown, right: unknown) => unknown;
 
 const MAX_NESTING = 500;
+/** What is converted is counted already. */
+const NOT_COUNTED: Meter = { visit: () => {} };
 
 /**
  * The JavaScript side of a policy: its classes and constants, and the passage of values in both directions. It reads
@@ -51,6 +63,8 @@ export class PolicyHost {
   /** Oso's own registry, to which it only ever adds. */
   readonly #types: ReadonlyMap<string | AnyClass, RegisteredClass>;
   readonly #dictionaryClass: AnyClass;
+  /** How many items and fields have passed so far, in either direction. */
+  converted = 0;
 
   constructor(oso: Oso, equalityFn: EqualityFn | undefined, differs?: EqualityFn) {
     this.#oso = oso;
@@ -200,6 +214,7 @@ export class PolicyHost {
       if (depth > MAX_NESTING) throw new NotCovered('arrays nested too deep', undefined);
       const met = this.#variablesMet;
       const items: Value[] = new Array(value.length);
+      this.converted += value.length;
       for (let at = 0; at < value.length; at++) {
         const item: unknown = value[at];
         items[at] =
@@ -219,6 +234,7 @@ export class PolicyHost {
       const met = this.#variablesMet;
       const fields = new Map<string, Value>();
       for (const [name, field] of Object.entries(value)) {
+        this.converted++;
         fields.set(
           name,
           typeof field === 'object' && field !== null
@@ -269,12 +285,14 @@ export class PolicyHost {
       return this.#toJs(value.binding, nameOf, [...path, value]);
     }
     if (value instanceof List) {
-      const { items, rest } = flatten(value);
-      if (rest !== undefined) throw new NotCovered('a list with an open rest as a result', undefined);
-      const array = items.map(item => this.#toJs(item, nameOf, path));
+      const list = flatten(value, NOT_COUNTED);
+      if (list.rest !== undefined) throw new NotCovered('a list with an open rest as a result', undefined);
+      this.converted += list.length;
+      const array = list.toArray().map(item => this.#toJs(item, nameOf, path));
       return array.some(isThenable) ? Promise.all(array) : array;
     }
     if (value instanceof Dictionary) {
+      this.converted += value.fields.size;
       const fields = [...value.fields].map(
         ([name, field]) => [name, this.#toJs(field, nameOf, path)] as const,
       );

@@ -16,19 +16,47 @@ export class Float {
   }
 }
 
-/** A list; one that ends in `*rest` keeps the variable apart. */
+/** A list; one that ends in `*rest` keeps the variable apart. Parts of a list share its items: none is ever copied. */
 export class List {
-  readonly items: readonly Value[];
+  readonly #items: readonly Value[];
+  readonly #start: number;
+  readonly length: number;
   readonly rest: Value | undefined;
   /** Made of values, without a variable or constant of the policy anywhere in it. */
   readonly pure: boolean;
   /** Made of a list whose rest variable had a value, and (part of) that. */
   readonly joined: boolean;
-  constructor(items: readonly Value[], rest?: Value, pure = false, joined = false) {
-    this.items = items;
+  constructor(
+    items: readonly Value[],
+    rest?: Value,
+    pure = false,
+    joined = false,
+    start = 0,
+    end = items.length,
+  ) {
+    this.#items = items;
+    this.#start = start;
+    this.length = end - start;
     this.rest = rest;
     this.pure = pure;
     this.joined = joined;
+  }
+
+  /** The item at an index that is less than the length. */
+  at(index: number): Value {
+    return this.#items[this.#start + index] as Value;
+  }
+
+  /** The items from `from` on, and the rest; or those before `to`, without it. */
+  slice(from: number, to?: number): List {
+    const rest = to === undefined ? this.rest : undefined;
+    const end = this.#start + (to ?? this.length);
+    return new List(this.#items, rest, this.pure, this.joined, this.#start + from, end);
+  }
+
+  /** A copy of the items. */
+  toArray(): Value[] {
+    return this.#items.slice(this.#start, this.#start + this.length);
   }
 }
 
@@ -88,7 +116,7 @@ export class Logical {
   aliased = false;
   #label: string | undefined;
   /** Conditions that wait for a value. */
-  waiting: readonly Waiting[] | undefined = undefined;
+  waiting: Waits | undefined = undefined;
   constructor(name?: string) {
     this.name = name;
   }
@@ -111,6 +139,18 @@ export interface Waiting {
   readonly located: Located;
 }
 
+/** Conditions that wait for one variable, the latest first. To add one copies none. */
+export interface Waits {
+  readonly condition: Waiting;
+  readonly earlier: Waits | undefined;
+}
+
+/** Counts the work that is done on the parts of a value. */
+export interface Meter {
+  /** So many parts have been looked at or copied. */
+  visit(parts: number): void;
+}
+
 /** The value that a variable stands for, or the unbound variable at the end of its chain. */
 export function deref(value: Value): Value {
   let current = value;
@@ -128,114 +168,119 @@ export function numberOf(value: Value): number | undefined {
   return value instanceof Float ? value.value : undefined;
 }
 
-/** A list made by appending one item at a time nests that many tails; one that holds itself, any number. */
-const MAX_TAILS = 10_000;
 /** More than a policy's values hold; one that holds itself has no end. */
 const MAX_NODES = 10_000_000;
 
 /** What is known of a list once its rest variable is bound: all its items, and a rest that is still open. */
-export function flatten(list: List): List {
-  let { items, rest } = list;
-  for (let depth = 0; rest !== undefined; depth++) {
-    if (depth > MAX_TAILS) throw new NotCovered('a list that is its own rest', undefined);
-    const tail = deref(rest);
-    if (!(tail instanceof List)) {
-      rest = tail;
-      break;
-    }
-    items = items.concat(tail.items);
-    rest = tail.rest;
+export function flatten(list: List, meter: Meter): List {
+  let rest = list.rest === undefined ? undefined : deref(list.rest);
+  if (!(rest instanceof List)) return rest === list.rest ? list : new List(list.toArray(), rest, false, true);
+  const items = list.toArray();
+  // A list that is made by appending one item at a time nests as many tails.
+  for (let depth = 0; rest instanceof List; depth++) {
+    if (depth > MAX_NODES) throw new NotCovered('a list that is its own rest', undefined);
+    for (let at = 0; at < rest.length; at++) items.push(rest.at(at));
+    rest = rest.rest === undefined ? undefined : deref(rest.rest);
   }
-  return rest === list.rest ? list : new List(items, rest, false, true);
+  meter.visit(items.length);
+  return new List(items, rest, false, true);
 }
 
 /**
  * Whether a value holds no variable and no instance, so that it can be compared without the host. A rest variable is one
  * for Oso even where it has a value.
  */
-export function isGround(value: Value): boolean {
-  const open: Value[] = [value];
-  for (let top = open.pop(), seen = 0; top !== undefined; top = open.pop(), seen++) {
-    const next = deref(top);
-    if (next instanceof Logical || next instanceof Instance || next instanceof Pattern) return false;
-    if (seen > MAX_NODES) throw new NotCovered('a value that holds itself', undefined);
-    if (next instanceof List) {
-      if (next.rest !== undefined) return false;
-      for (const item of next.items) open.push(item);
-    } else if (next instanceof Dictionary) for (const field of next.fields.values()) open.push(field);
-  }
-  return true;
+export function isGround(value: Value, meter: Meter): boolean {
+  return !some(
+    value,
+    part =>
+      part instanceof Logical ||
+      part instanceof Instance ||
+      part instanceof Pattern ||
+      (part instanceof List && part.rest !== undefined),
+    meter,
+  );
 }
 
 /** Whether a value is a number that equals nothing, or holds one. */
-export function holdsNaN(value: Value): boolean {
-  return some(value, part => Number.isNaN(numberOf(part)));
+export function holdsNaN(value: Value, meter: Meter): boolean {
+  return some(value, part => Number.isNaN(numberOf(part)), meter);
 }
 
 /** Whether there is a list with a rest variable, be it with a value, in a value. */
-export function holdsRest(value: Value): boolean {
-  return some(value, part => part instanceof List && (part.rest !== undefined || part.joined));
-}
-
-/** Whether something is true of a value or of any part of it. */
-function some(value: Value, test: (part: Value) => boolean): boolean {
-  const open: Value[] = [value];
-  for (let top = open.pop(), seen = 0; top !== undefined; top = open.pop(), seen++) {
-    const next = deref(top);
-    if (test(next)) return true;
-    if (seen > MAX_NODES) throw new NotCovered('a value that holds itself', undefined);
-    for (const part of partsOf(next)) open.push(part);
-  }
-  return false;
+export function holdsRest(value: Value, meter: Meter): boolean {
+  return some(value, part => part instanceof List && (part.rest !== undefined || part.joined), meter);
 }
 
 /** Whether there is a variable without a value in a list, dictionary or pattern. */
-export function holdsOpenVariable(value: Value): boolean {
-  if (typeof value !== 'object' || value instanceof Logical || value instanceof Instance) return false;
-  if (value instanceof Pattern && value.fields.size === 0) return false;
-  const open: Value[] = partsOf(value);
-  for (let top = open.pop(), seen = 0; top !== undefined; top = open.pop(), seen++) {
-    const next = deref(top);
-    if (next instanceof Logical) return true;
-    if (seen > MAX_NODES) throw new NotCovered('a value that holds itself', undefined);
-    for (const part of partsOf(next)) open.push(part);
+export function holdsOpenVariable(value: Value, meter: Meter): boolean {
+  if (value instanceof Logical) return false;
+  return some(value, part => part instanceof Logical, meter);
+}
+
+/** Whether something is true of a value or of any part of it. */
+function some(value: Value, test: (part: Value) => boolean, meter: Meter): boolean {
+  const first = deref(value);
+  if (test(first)) return true;
+  if (typeof first !== 'object' || first instanceof Instance) return false;
+  const open: Value[] = [];
+  let seen = 0;
+  try {
+    pushParts(open, first);
+    for (let top = open.pop(); top !== undefined; top = open.pop()) {
+      const part = deref(top);
+      if (test(part)) return true;
+      if (++seen > MAX_NODES) throw new NotCovered('a value that holds itself', undefined);
+      pushParts(open, part);
+    }
+    return false;
+  } finally {
+    meter.visit(seen + open.length);
   }
-  return false;
 }
 
 /** Whether a variable is found in a value. */
-export function holds(value: Value, variable: Logical): boolean {
-  const open: Value[] = partsOf(value);
+export function holds(value: Value, variable: Logical, meter: Meter): boolean {
+  const open: Value[] = [];
+  let seen = 0;
+  pushParts(open, value);
   for (let top = open.pop(); top !== undefined; top = open.pop()) {
     const next = deref(top);
     if (next === variable) return true;
+    seen++;
     if ((next instanceof List || next instanceof Dictionary) && next.pure) continue;
-    for (const part of partsOf(next)) open.push(part);
+    pushParts(open, next);
   }
+  meter.visit(seen);
   return false;
 }
 
-function partsOf(value: Value): Value[] {
-  if (value instanceof List)
-    return value.rest === undefined ? [...value.items] : [...value.items, value.rest];
-  return value instanceof Dictionary || value instanceof Pattern ? [...value.fields.values()] : [];
+function pushParts(open: Value[], value: Value): void {
+  if (value instanceof List) {
+    for (let at = 0; at < value.length; at++) open.push(value.at(at));
+    if (value.rest !== undefined) open.push(value.rest);
+  } else if (value instanceof Dictionary || value instanceof Pattern) {
+    for (const field of value.fields.values()) open.push(field);
+  }
 }
 
-function flattened(value: Value): Value {
+function flattened(value: Value, meter: Meter): Value {
   const known = deref(value);
-  return known instanceof List ? flatten(known) : known;
+  return known instanceof List ? flatten(known, meter) : known;
 }
 
 /** Whether two ground values are the same value. */
-export function sameGround(left: Value, right: Value): boolean {
+export function sameGround(left: Value, right: Value, meter: Meter): boolean {
   const open: [Value, Value][] = [[left, right]];
   for (let pair = open.pop(); pair !== undefined; pair = open.pop()) {
-    const [a, b] = [flattened(pair[0]), flattened(pair[1])];
+    const [a, b] = [flattened(pair[0], meter), flattened(pair[1], meter)];
     if (a instanceof List && b instanceof List) {
-      if (a.items.length !== b.items.length) return false;
-      for (const [at, item] of a.items.entries()) open.push([item, b.items[at] as Value]);
+      if (a.length !== b.length) return false;
+      meter.visit(a.length);
+      for (let at = 0; at < a.length; at++) open.push([a.at(at), b.at(at)]);
     } else if (a instanceof Dictionary && b instanceof Dictionary) {
       if (a.fields.size !== b.fields.size) return false;
+      meter.visit(a.fields.size);
       for (const [name, field] of a.fields) {
         const other = b.fields.get(name);
         if (other === undefined) return false;
