@@ -1,23 +1,23 @@
 import { Worker } from 'node:worker_threads';
 import { expect } from 'chai';
+import { randomRun, repeat } from '../support/random-run.js';
 import { type Count, Progress } from './support/random-progress.js';
 import type { Batch, Message } from './support/random-worker.js';
 
-/** As many cases as asked for by FUZZ_CASES, from the seed FUZZ_SEED; npm test runs the same ones each time. */
-const cases = Number(process.env.FUZZ_CASES ?? 2000);
-const seed = Number(process.env.FUZZ_SEED ?? (process.env.FUZZ_CASES ? Date.now() % 0x7fffffff : 1));
+const TITLE = 'CompiledOso answers random policies like Oso';
+const { cases, seed } = randomRun('FUZZ', 200, 2000);
 const BATCH = 5000;
 /** Much longer than the five seconds after which CompiledOso's budget ends a query, for the machine may be busy. */
 const HANG_MILLISECONDS = 60_000;
 
-describe('CompiledOso answers random policies like Oso', () => {
+describe(TITLE, () => {
   it(`for ${cases} cases from seed ${seed}`, async function () {
     this.timeout(0);
     const total = { compared: 0, questions: 0, refused: 0, fallbacks: 0, unsettled: 0, crashes: 0, hung: 0 };
     for (let batch = 0; total.compared < cases; batch++) {
       const asked = { cases: Math.min(BATCH, cases - total.compared), seed: seed + batch };
       const { counts, crashed, hung, failure } = await runInWorker(asked);
-      expect(failure, `seed ${asked.seed}: ${failure}`).to.equal(undefined);
+      expect(failure, `${repeat('FUZZ', asked, TITLE)}\n${failure}`).to.equal(undefined);
       for (const [what, count] of Object.entries(counts)) total[what as Count] += count;
       if (crashed) total.crashes++;
       if (hung !== undefined) {
