@@ -3,6 +3,7 @@ import { CompiledOso } from '../polar/compiled-oso.js';
 import { NotCovered } from '../polar/errors.js';
 import { PlainOso } from '../polar/plain-oso.js';
 import type { EntityAdapter } from './adapter.js';
+import { type Condition, sizeOf } from './condition/condition.js';
 import { errors } from './errors.js';
 import { describeRule, PolicyText } from './policy/find-construct.js';
 import { UnknownRows } from './policy/unknown-rows.js';
@@ -97,11 +98,30 @@ async function authorizedQuery(
   if (cut !== undefined) throw errors.unfilterable(CUT, [cut]);
   const rows = new UnknownRows(entity, name => oso.getHost().getType(name)?.cls as Class | undefined);
   try {
-    const results = await evaluator.constraintsOf(rows, 'allow', actor, action, rows.row);
-    return adapter.select(entity, rows.conditionOf(results));
+    const { results, pace } = await evaluator.constraintsOf(rows, 'allow', actor, action, rows.row);
+    const condition = await rows.conditionOf(results, pace);
+    refuseTooLarge(condition);
+    return adapter.select(entity, condition);
   } catch (error) {
     throw explained(error, text);
   }
+}
+
+/** SQLite takes 32,766 bound values in a statement; some are left for what the application asks for besides. */
+const MAX_VALUES = 30_000;
+/** As many as SQLite reads and plans in well under a second. */
+const MAX_PARTS = 40_000;
+
+/** What no database takes is said so, before one is asked: its own error would be another with each of them. */
+function refuseTooLarge(condition: Condition): void {
+  const { parts, values } = sizeOf(condition);
+  const tooMany =
+    values > MAX_VALUES ? `${MAX_VALUES} values` : parts > MAX_PARTS ? `${MAX_PARTS} conditions` : undefined;
+  if (tooMany === undefined) return;
+  throw new Unfilterable({
+    reason: `for this actor it takes more than ${tooMany}, and databases take no more`,
+    remedy: 'keep what the actor has so many of in the database, as a relation of the resource',
+  });
 }
 
 const CUT: Obstacle = {

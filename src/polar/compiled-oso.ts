@@ -16,10 +16,10 @@ import {
   PolarFileNotFoundError,
   Predicate,
 } from './oso-internals.js';
-import { type Bindings, type CompiledQuery, compileQuery, Query } from './query.js';
+import { type Alternatives, type Bindings, type CompiledQuery, compileQuery, Query } from './query.js';
 import { PolicySource, placeOf } from './syntax/source.js';
 import { type EqualityFn, PolicyHost } from './values/host.js';
-import type { Constraint, Unknowns } from './values/unknown.js';
+import type { Unknowns } from './values/unknown.js';
 
 type OsoOptions = NonNullable<ConstructorParameters<typeof Oso>[0]>;
 type RegisterClassArguments = Parameters<Oso['registerClass']>;
@@ -223,13 +223,9 @@ export class CompiledOso<
    * @internal What has to hold of the values in `args` that are not known, for each result of a rule. Throws NotCovered
    * where the compiled form cannot tell.
    */
-  async constraintsOf(
-    unknowns: Unknowns,
-    name: string,
-    ...args: unknown[]
-  ): Promise<readonly (readonly Constraint[])[]> {
+  async constraintsOf(unknowns: Unknowns, name: string, ...args: unknown[]): Promise<Alternatives> {
     const host = this.#host;
-    return Query.forRule(this.#ready(), host, this.#budget, name, args, undefined, unknowns).allConstraints();
+    return Query.forRule(this.#ready(), host, this.#budget, name, args, undefined, unknowns).alternatives();
   }
 
   /** As in Oso. Partial evaluation (`acceptExpression`) is Oso's engine's. */

@@ -5,9 +5,9 @@ import type { FilteringEngine } from '../data-filtering/register-entities.js';
 import { CompiledPolicy } from './compile/policy.js';
 import { DEFAULT_BUDGET } from './compiled-oso.js';
 import { NotCovered } from './errors.js';
-import { Query } from './query.js';
+import { type Alternatives, Query } from './query.js';
 import { PolicyHost } from './values/host.js';
-import type { Constraint, Unknowns } from './values/unknown.js';
+import type { Unknowns } from './values/unknown.js';
 
 /**
  * Evaluates the policies of an Oso that is no CompiledOso with values that are not known, as CompiledOso does.
@@ -40,14 +40,10 @@ export class PlainOso {
   }
 
   /** As {@link CompiledOso.constraintsOf}. */
-  async constraintsOf(
-    unknowns: Unknowns,
-    name: string,
-    ...args: unknown[]
-  ): Promise<readonly (readonly Constraint[])[]> {
+  async constraintsOf(unknowns: Unknowns, name: string, ...args: unknown[]): Promise<Alternatives> {
     this.#compiled ??= this.#compile();
     const { policy, host } = await this.#compiled;
-    return Query.forRule(policy, host, DEFAULT_BUDGET, name, args, undefined, unknowns).allConstraints();
+    return Query.forRule(policy, host, DEFAULT_BUDGET, name, args, undefined, unknowns).alternatives();
   }
 
   async #compile(): Promise<{ policy: CompiledPolicy; host: PolicyHost }> {

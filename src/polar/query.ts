@@ -2,7 +2,7 @@ import { Compiler } from './compile/condition.js';
 import type { CompiledPolicy } from './compile/policy.js';
 import { Scope } from './compile/scope.js';
 import { NotCovered, runtimeError } from './errors.js';
-import { type Budget, type Code, type Frame, Machine, type Outcome } from './evaluate/machine.js';
+import { type Budget, type Code, type Frame, Machine, type Outcome, type Pace } from './evaluate/machine.js';
 import { anyWaits } from './evaluate/waiting.js';
 import { cuts, findTwin } from './syntax/analysis.js';
 import { hoistQuery, isAnonymous } from './syntax/hoist.js';
@@ -14,10 +14,18 @@ import type { Constraint, Unknowns } from './values/unknown.js';
 import { deref, Logical, type Value } from './values/values.js';
 
 /** More alternatives than this are no condition that anybody can make use of. */
-const MAX_ALTERNATIVES = 10_000;
+const MAX_ALTERNATIVES = 50_000;
 
 /** The value of each variable that a result binds. */
 export type Bindings = Map<string, unknown>;
+
+/** What has to hold of values that are not known. */
+export interface Alternatives {
+  /** The constraints of each result. */
+  readonly results: readonly (readonly Constraint[])[];
+  /** What is left of the query's budget, for what is made of them. */
+  readonly pace: Pace;
+}
 
 /** One query on a compiled policy, ready to run. */
 export class Query {
@@ -130,15 +138,17 @@ export class Query {
   }
 
   /** What has to hold of values that are not known, for each of the results. */
-  async allConstraints(): Promise<readonly (readonly Constraint[])[]> {
-    const all: (readonly Constraint[])[] = [];
+  async alternatives(): Promise<Alternatives> {
+    const machine = this.#machine;
+    const results: (readonly Constraint[])[] = [];
     for (let more = await this.settle(this.begin()); more; more = await this.settle(this.next())) {
-      if (all.length === MAX_ALTERNATIVES) {
+      if (results.length === MAX_ALTERNATIVES) {
         throw new NotCovered(`a rule with more than ${MAX_ALTERNATIVES} results`, undefined);
       }
-      all.push([...this.#machine.constraints]);
+      machine.visit(machine.constraints.length);
+      results.push([...machine.constraints]);
     }
-    return all;
+    return { results, pace: machine };
   }
 
   /** The bindings of the present result. */

@@ -112,10 +112,10 @@ describe('the negation of a condition', () => {
 
   it('of a list of values is that it is none of them', () => {
     const condition: Condition = { kind: 'in', column: column('id'), values: [1, 2] };
-    expect(negate(condition)).to.deep.equal({
-      kind: 'and',
-      conditions: [1, 2].map(value => ({ ...equal('id', value), operator: '!=' })),
-    });
+    const none: Condition = { kind: 'notIn', column: column('id'), values: [1, 2] };
+    expect(negate(condition)).to.deep.equal(none);
+    expect(negate(none)).to.deep.equal(condition);
+    expect(and([negate(equal('id', 1)), negate(equal('id', 2))])).to.deep.equal(none);
   });
 
   it('of a comparison of fields holds where one of them is null', () => {

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { Entity, EntityRelation, Field } from '../schema.js';
 
 /** A row that a condition speaks of: the one that is filtered, or one that is related to it. */
@@ -31,7 +32,8 @@ export type Condition =
       readonly operator: Operator;
       readonly value: unknown;
     }
-  | { readonly kind: 'in'; readonly column: Column; readonly values: readonly unknown[] }
+  /** The column has one of the values; or one, that is not null, that is none of them. */
+  | { readonly kind: 'in' | 'notIn'; readonly column: Column; readonly values: readonly unknown[] }
   | { readonly kind: 'isNull' | 'isNotNull'; readonly column: Column }
   | {
       readonly kind: 'compareColumns';
@@ -68,94 +70,138 @@ function combine(kind: 'and' | 'or', conditions: readonly Condition[]): Conditio
   const given: Condition[] = [];
   for (const condition of conditions) {
     if (condition.kind === decides) return condition;
-    if (condition.kind === kind) given.push(...condition.conditions);
+    if (condition.kind === kind) for (const part of condition.conditions) given.push(part);
     else if (condition.kind !== changesNothing) given.push(condition);
   }
   if (given.length < 2) return given[0] ?? (kind === 'and' ? always : never);
-  const parts: Condition[] = [];
-  const bySubject = new Map<string, number>();
-  for (const condition of given) {
-    const subjects = subjectsOf(kind, condition);
-    const subject = subjects.find(each => bySubject.has(each));
-    if (subject === undefined) {
-      for (const each of subjects) bySubject.set(each, parts.length);
-      parts.push(condition);
-      continue;
-    }
-    const at = bySubject.get(subject) as number;
-    const part = parts[at] as Condition;
-    for (const each of subjectsOf(kind, part)) if (bySubject.get(each) === at) bySubject.delete(each);
-    const merged = merge(kind, subject, part, condition);
-    for (const each of subjectsOf(kind, merged)) bySubject.set(each, at);
-    parts[at] = merged;
+  let parts: readonly Condition[] = given;
+  for (let pass = 0; pass < MAX_PASSES; pass++) {
+    const fewer = bringTogether(kind, parts);
+    if (fewer.length === parts.length) break;
+    parts = fewer;
   }
   return parts.length === 1 ? (parts[0] as Condition) : { kind, conditions: parts };
 }
 
+/** What was brought together may have something in common that its parts had not. */
+const MAX_PASSES = 4;
+
+/** Conditions that have a subject in common, if there are several. */
+interface Group {
+  readonly members: Condition[];
+  subject: string | undefined;
+}
+
+/** One look at each condition, however many there are: a list of a user may be long. */
+function bringTogether(kind: 'and' | 'or', conditions: readonly Condition[]): readonly Condition[] {
+  const groups: Group[] = [];
+  const bySubject = new Map<string, Group>();
+  for (const condition of conditions) {
+    const subjects = subjectsOf(kind, condition);
+    const subject = subjects.find(each => {
+      const group = bySubject.get(each);
+      return group !== undefined && (group.subject ?? each) === each;
+    });
+    if (subject === undefined) {
+      const group: Group = { members: [condition], subject: undefined };
+      groups.push(group);
+      for (const each of subjects) bySubject.set(each, group);
+    } else {
+      const group = bySubject.get(subject) as Group;
+      group.subject = subject;
+      group.members.push(condition);
+    }
+  }
+  return groups.map(({ members, subject }) =>
+    subject === undefined ? (members[0] as Condition) : merge(kind, subject, members),
+  );
+}
+
 /**
- * Conditions that have a subject in common come together: alternatives which differ in the values of one column only,
- * what is asked of one related row, or the same condition twice.
+ * Conditions that have a subject in common come together: alternatives which differ in the values of one column only (and
+ * so what has to be different from each of some values), what is asked of one related row, or the same condition twice.
  */
 function subjectsOf(kind: 'and' | 'or', condition: Condition): readonly string[] {
   if (condition.kind === 'exists' && (kind === 'or' || condition.relation.kind === 'one')) {
     return [`exists ${keyOfStep(condition)}`];
   }
-  const lists = kind === 'or' ? listsIn(condition) : [];
+  const lists = listsIn(kind, condition);
   return lists.length === 0 ? [keyOf(condition)] : lists.map(({ subject }) => subject);
 }
 
-/** Brings together two conditions that have a subject in common. */
-function merge(kind: 'and' | 'or', subject: string, left: Condition, right: Condition): Condition {
-  if (left.kind === 'exists' && right.kind === 'exists') {
-    return { ...left, condition: combine(kind, [left.condition, right.condition]) };
+/** Brings together conditions that have a subject in common. */
+function merge(kind: 'and' | 'or', subject: string, members: readonly Condition[]): Condition {
+  const first = members[0] as Condition;
+  if (first.kind === 'exists') {
+    const conditions = members.map(member => (member as Exists).condition);
+    return { ...first, condition: combine(kind, conditions) };
   }
-  const one = listsIn(left).find(list => list.subject === subject);
-  const other = listsIn(right).find(list => list.subject === subject);
-  if (one === undefined || other === undefined) return left;
-  const values = [...new Set([...valuesOf(one.list), ...valuesOf(other.list)])];
-  if (values.length === valuesOf(one.list).length) return left;
+  const values = new Set<unknown>();
+  let one: ListIn | undefined;
+  for (const member of members) {
+    const list = listsIn(kind, member).find(each => each.subject === subject);
+    if (list === undefined) return first;
+    one ??= list;
+    for (const value of valuesOf(list.list)) values.add(value);
+  }
+  if (one === undefined || values.size === valuesOf(one.list).length) return first;
   const { column } = one.list;
-  return and([...one.others, { kind: 'in', column, values }]);
+  const list: Condition = { kind: kind === 'or' ? 'in' : 'notIn', column, values: [...values] };
+  return combine(kind === 'or' ? 'and' : 'or', [...one.others, list]);
 }
 
 interface ListIn {
   readonly list: ListOfValues;
-  /** What has to hold besides. */
+  /** What has to hold besides; or, of a list of values that it must not be, what may hold instead. */
   readonly others: readonly Condition[];
   /** The same where all but the values is. */
   readonly subject: string;
 }
 
-/** Each part of a condition by which a column has one of some values. */
-function listsIn(condition: Condition): readonly ListIn[] {
-  const parts = condition.kind === 'and' ? condition.conditions : [condition];
-  return parts.flatMap(list => {
-    if (!isListOfValues(list)) return [];
+/** A condition with more than so many lists of values is left as it is. */
+const MAX_LISTS = 4;
+const NONE: readonly Condition[] = [];
+
+/** Each part of a condition by which a column has one of some values, if it is an alternative; or none of them, if not. */
+function listsIn(kind: 'and' | 'or', condition: Condition): readonly ListIn[] {
+  if (condition.kind !== (kind === 'or' ? 'and' : 'or')) {
+    if (!isListOfValues(kind, condition)) return [];
+    return [{ list: condition, others: NONE, subject: `${keyOfColumn(condition.column)} in` }];
+  }
+  const parts = condition.conditions;
+  const lists = parts.filter(part => isListOfValues(kind, part));
+  if (lists.length > MAX_LISTS) return [];
+  return (lists as ListOfValues[]).map(list => {
     const others = parts.filter(part => part !== list);
-    return [
-      { list, others, subject: `${others.map(keyOf).join(' and ')} and ${keyOfColumn(list.column)} in` },
-    ];
+    const rest = shortened(others.map(keyOf).join(' and '));
+    return { list, others, subject: `${keyOfColumn(list.column)} in, ${rest}` };
   });
 }
 
-type ListOfValues = Extract<Condition, { kind: 'compare' | 'in' }>;
+type ListOfValues = Extract<Condition, { kind: 'compare' | 'in' | 'notIn' }>;
 
-function isListOfValues(condition: Condition): condition is ListOfValues {
-  if (condition.kind !== 'compare') return condition.kind === 'in';
-  return condition.operator === '=' && typeof condition.value !== 'object';
+function isListOfValues(kind: 'and' | 'or', condition: Condition): condition is ListOfValues {
+  if (condition.kind !== 'compare') return condition.kind === (kind === 'or' ? 'in' : 'notIn');
+  return condition.operator === (kind === 'or' ? '=' : '!=') && typeof condition.value !== 'object';
 }
 
 function valuesOf(condition: ListOfValues): readonly unknown[] {
-  return condition.kind === 'in' ? condition.values : [condition.value];
+  return condition.kind === 'compare' ? [condition.value] : condition.values;
 }
 
 const keys = new WeakMap<Condition, string>();
+/** Longer keys are kept as a digest, so that conditions within conditions within conditions have no longer ones. */
+const MAX_KEY_LENGTH = 200;
+
+function shortened(key: string): string {
+  return key.length <= MAX_KEY_LENGTH ? key : createHash('sha256').update(key).digest('base64');
+}
 
 /** The same for conditions that are the same. */
 function keyOf(condition: Condition): string {
   let key = keys.get(condition);
   if (key === undefined) {
-    key = makeKey(condition);
+    key = shortened(makeKey(condition));
     keys.set(condition, key);
   }
   return key;
@@ -169,7 +215,8 @@ function makeKey(condition: Condition): string {
     case 'compare':
       return `${keyOfColumn(condition.column)} ${condition.operator} ${keyOfValue(condition.value)}`;
     case 'in':
-      return `${keyOfColumn(condition.column)} in ${condition.values.map(keyOfValue).join(',')}`;
+    case 'notIn':
+      return `${keyOfColumn(condition.column)} ${condition.kind} ${condition.values.map(keyOfValue).join(',')}`;
     case 'isNull':
     case 'isNotNull':
       return `${condition.kind} ${keyOfColumn(condition.column)}`;
@@ -187,8 +234,15 @@ function keyOfStep({ relation, from, to }: Exists): string {
   return `${from.number}.${relation.name} ${to.number}`;
 }
 
+const fieldKeys = new WeakMap<Field, string>();
+
 function keyOfColumn({ source, field }: Column): string {
-  return `${source.number}.${JSON.stringify(field.column)}`;
+  let key = fieldKeys.get(field);
+  if (key === undefined) {
+    key = JSON.stringify(field.column);
+    fieldKeys.set(field, key);
+  }
+  return `${source.number}.${key}`;
 }
 
 function keyOfValue(value: unknown): string {
@@ -205,18 +259,37 @@ export function exists(relation: EntityRelation, from: Source, to: Source, condi
     deletedAt === undefined ? condition : and([whereNull({ source: to, field: deletedAt }), condition]);
   if (met.kind === 'never') return never;
   const parts = met.kind === 'and' ? met.conditions : [met];
-  const inside = parts.filter(part => speaksOf(part, to));
-  const outside = parts.filter(part => !inside.includes(part));
+  const inside: Condition[] = [];
+  const outside: Condition[] = [];
+  for (const part of parts) (speaksOf(part, to) ? inside : outside).push(part);
   return and([{ kind: 'exists', relation, from, to, condition: and(inside) }, ...outside]);
 }
 
+const spoken = new WeakMap<Condition, Map<number, boolean>>();
+
+/** Whether a condition speaks of a row. It is worked out once: a condition may be a part of many. */
 function speaksOf(condition: Condition, source: Source): boolean {
+  let known = spoken.get(condition);
+  if (known === undefined) {
+    known = new Map();
+    spoken.set(condition, known);
+  }
+  let speaks = known.get(source.number);
+  if (speaks === undefined) {
+    speaks = findsIn(condition, source);
+    known.set(source.number, speaks);
+  }
+  return speaks;
+}
+
+function findsIn(condition: Condition, source: Source): boolean {
   switch (condition.kind) {
     case 'and':
     case 'or':
       return condition.conditions.some(part => speaksOf(part, source));
     case 'compare':
     case 'in':
+    case 'notIn':
     case 'isNull':
     case 'isNotNull':
       return condition.column.source.number === source.number;
@@ -241,8 +314,25 @@ const OPPOSITES: Readonly<Record<Operator, Operator>> = {
   '>=': '<',
 };
 
-/** The condition that holds exactly where `condition` does not. */
+const negations = new WeakMap<Condition, Condition>();
+
+/** The condition that holds exactly where `condition` does not. It is worked out once, as a condition may be a part of many. */
 export function negate(condition: Condition): Condition {
+  let negation = negations.get(condition);
+  if (negation === undefined) {
+    negation = negated(condition);
+    negations.set(condition, negation);
+    // It has the other as its own, so that what is negated again and again does not grow.
+    if (!isConstant(negation) && !negations.has(negation)) negations.set(negation, condition);
+  }
+  return negation;
+}
+
+function isConstant({ kind }: Condition): boolean {
+  return kind === 'always' || kind === 'never';
+}
+
+function negated(condition: Condition): Condition {
   switch (condition.kind) {
     case 'always':
       return never;
@@ -255,17 +345,9 @@ export function negate(condition: Condition): Condition {
     case 'compare':
       return or([{ ...condition, operator: OPPOSITES[condition.operator] }, whereNull(condition.column)]);
     case 'in':
-      return or([
-        and(
-          condition.values.map(value => ({
-            kind: 'compare',
-            column: condition.column,
-            operator: '!=',
-            value,
-          })),
-        ),
-        whereNull(condition.column),
-      ]);
+      return or([{ ...condition, kind: 'notIn' }, whereNull(condition.column)]);
+    case 'notIn':
+      return or([{ ...condition, kind: 'in' }, whereNull(condition.column)]);
     case 'isNull':
       return { ...condition, kind: 'isNotNull' };
     case 'isNotNull':
@@ -291,4 +373,49 @@ export function whereNull(column: Column): Condition {
 /** Whether the column is not null: always, where it cannot be. */
 export function whereNotNull(column: Column): Condition {
   return column.field.nullable ? { kind: 'isNotNull', column } : always;
+}
+
+/** How much a condition says, written out: its parts, and the values in them. */
+export interface Size {
+  readonly parts: number;
+  readonly values: number;
+}
+
+const sizes = new WeakMap<Condition, Size>();
+
+/** The size of a condition. What is a part of it several times counts as often. */
+export function sizeOf(condition: Condition): Size {
+  let size = sizes.get(condition);
+  if (size === undefined) {
+    size = measure(condition);
+    sizes.set(condition, size);
+  }
+  return size;
+}
+
+function measure(condition: Condition): Size {
+  switch (condition.kind) {
+    case 'and':
+    case 'or': {
+      let [parts, values] = [1, 0];
+      for (const part of condition.conditions) {
+        const size = sizeOf(part);
+        parts += size.parts;
+        values += size.values;
+      }
+      return { parts, values };
+    }
+    case 'compare':
+      return { parts: 1, values: 1 };
+    case 'in':
+    case 'notIn':
+      return { parts: 1, values: condition.values.length };
+    case 'exists':
+    case 'notExists': {
+      const { parts, values } = sizeOf(condition.condition);
+      return { parts: parts + 1, values };
+    }
+    default:
+      return { parts: 1, values: 0 };
+  }
 }

@@ -11,7 +11,7 @@ export interface Translation<Sql> {
   constant(value: boolean): Sql;
   /** All hold; there are two or more. */
   and(parts: readonly Sql[]): Sql;
-  /** One of them holds; there are two or more. Mind the brackets. */
+  /** One of them holds. Mind the brackets: one that stands alone needs them as well. */
   or(parts: readonly Sql[]): Sql;
   /** `value` is not null, and is to become a bound parameter. Text is ordered by its bytes. */
   compare(column: Column, operator: Operator, value: unknown): Sql;
@@ -37,10 +37,15 @@ export function translate<Sql>(condition: Condition, translation: Translation<Sq
       return translation.constant(false);
     case 'and': {
       const parts = needed(condition.conditions).map(part => translate(part, translation));
-      return parts.length === 1 ? (parts[0] as Sql) : translation.and(parts);
+      if (parts.length === 1) return parts[0] as Sql;
+      return inGroups(parts, all => translation.and(all), translation);
     }
     case 'or':
-      return translation.or(condition.conditions.map(part => translate(part, translation)));
+      return inGroups(
+        condition.conditions.map(part => translate(part, translation)),
+        any => translation.or(any),
+        translation,
+      );
     case 'compare': {
       const { column, operator, value } = condition;
       return translation.compare(column, operator, stored(column, value));
@@ -51,6 +56,12 @@ export function translate<Sql>(condition: Condition, translation: Translation<Sq
         column,
         values.map(value => stored(column, value)),
       );
+    }
+    case 'notIn': {
+      const { column, values } = condition;
+      const parts = values.map(value => translation.compare(column, '!=', stored(column, value)));
+      if (parts.length === 1) return parts[0] as Sql;
+      return inGroups(parts, all => translation.and(all), translation);
     }
     case 'isNull':
     case 'isNotNull':
@@ -68,6 +79,22 @@ export function translate<Sql>(condition: Condition, translation: Translation<Sq
   }
 }
 
+/** SQLite takes no expression that is a thousand deep, and `a and b and c` is deeper by one with each part. */
+const MAX_IN_A_ROW = 500;
+
+function inGroups<Sql>(
+  parts: readonly Sql[],
+  join: (parts: readonly Sql[]) => Sql,
+  translation: Translation<Sql>,
+): Sql {
+  if (parts.length <= MAX_IN_A_ROW) return join(parts);
+  const groups: Sql[] = [];
+  for (let from = 0; from < parts.length; from += MAX_IN_A_ROW) {
+    groups.push(translation.or([join(parts.slice(from, from + MAX_IN_A_ROW))]));
+  }
+  return inGroups(groups, join, translation);
+}
+
 /** What is compared besides need not be asked whether it is null: comparisons hold only where it is not. */
 function needed(conditions: readonly Condition[]): readonly Condition[] {
   return conditions.filter(
@@ -76,7 +103,7 @@ function needed(conditions: readonly Condition[]): readonly Condition[] {
 }
 
 function compares(condition: Condition, column: Column): boolean {
-  if (condition.kind !== 'compare' && condition.kind !== 'in') return false;
+  if (condition.kind !== 'compare' && condition.kind !== 'in' && condition.kind !== 'notIn') return false;
   const { source, field } = condition.column;
   return source.number === column.source.number && field.column === column.field.column;
 }

@@ -1,3 +1,4 @@
+import type { Pace } from '../../polar/evaluate/machine.js';
 import { type Constraint, Unknown, type Unknowns } from '../../polar/values/unknown.js';
 import type { PolicyOperator } from '../condition/comparison.js';
 import { always, and, type Condition, negate, never, or } from '../condition/condition.js';
@@ -14,25 +15,32 @@ interface Outcome {
   readonly fails: Condition;
 }
 
-const HOLDS: Outcome = { holds: always, fails: never };
-
 /** What has to hold, given what comes after it. Made when a result turns out to depend on it. */
-type RowConstraint = Step | AnyRow;
+type RowConstraint = Step | AnyRow | None;
 
 /** A condition that stands on its own. */
 class Step {
-  readonly #outcome: () => Outcome;
+  readonly outcome: () => Outcome;
   readonly mayFail: boolean;
 
   constructor(outcome: () => Outcome, mayFail = false) {
-    this.#outcome = outcome;
+    this.outcome = outcome;
     this.mayFail = mayFail;
   }
+}
 
-  before(rest: () => Outcome): Outcome {
-    const first = this.#outcome();
-    const { holds, fails } = rest();
-    return { holds: and([first.holds, holds]), fails: or([first.fails, and([first.holds, fails])]) };
+/** That none of the alternatives holds. */
+class None {
+  readonly alternatives: readonly (readonly Constraint[])[];
+  readonly failing: readonly (readonly Constraint[])[];
+
+  constructor(alternatives: readonly (readonly Constraint[])[], failing: readonly (readonly Constraint[])[]) {
+    this.alternatives = alternatives;
+    this.failing = failing;
+  }
+
+  get mayFail(): boolean {
+    return this.failing.length > 0;
   }
 }
 
@@ -50,8 +58,8 @@ class AnyRow {
     return this.#item.list;
   }
 
-  before(rest: () => Outcome): Outcome {
-    const { holds, fails } = rest();
+  /** What comes after it speaks of the row. */
+  before({ holds, fails }: Outcome): Outcome {
     return {
       holds: this.#item.exists(holds),
       fails: or([this.#item.missing(), this.#item.exists(fails)]),
@@ -70,9 +78,12 @@ export class UnknownRows implements Unknowns {
     this.row = new Unknown(this.#places.root);
   }
 
-  /** The condition for a row to be allowed: that all constraints of one of the results hold. */
-  conditionOf(results: readonly (readonly Constraint[])[]): Condition {
-    return or(results.map(constraints => outcomeOf(constraints).holds));
+  /**
+   * The condition for a row to be allowed: that all constraints of one of the results hold. There may be as many results as
+   * the actor has values.
+   */
+  async conditionOf(results: readonly (readonly Constraint[])[], pace: Pace): Promise<Condition> {
+    return together(or, await outcomesOf(results, pace, 'holds'), pace);
   }
 
   isThere(value: Unknown): Constraint | undefined {
@@ -123,17 +134,104 @@ export class UnknownRows implements Unknowns {
     alternatives: readonly (readonly Constraint[])[],
     failing: readonly (readonly Constraint[])[],
   ): Constraint {
-    return new Step(() => {
-      const fails = or(failing.map(constraints => outcomeOf(constraints).fails));
-      return { holds: and([negate(this.conditionOf(alternatives)), negate(fails)]), fails };
-    }, failing.length > 0);
+    return new None(alternatives, failing);
   }
 }
 
-function outcomeOf(constraints: readonly Constraint[], from = 0): Outcome {
-  const constraint = constraints[from];
-  if (constraint === undefined) return HOLDS;
-  return (constraint as RowConstraint).before(() => outcomeOf(constraints, from + 1));
+/** To make a condition takes about as long as so many steps of a policy. */
+const STEPS_PER_CONDITION = 8;
+/** So many conditions are made between two looks at whether it is time for a pause. */
+const AT_ONCE = 250;
+
+async function outcomesOf(
+  results: readonly (readonly Constraint[])[],
+  pace: Pace,
+  which: keyof Outcome,
+): Promise<Condition[]> {
+  const outcomes: Condition[] = [];
+  for (const constraints of results as readonly (readonly RowConstraint[])[]) {
+    // Nearly all are made at once. A promise for each would be felt.
+    const outcome =
+      constraints.length < AT_ONCE && !constraints.some(each => each instanceof None)
+        ? follow(constraints.map(each => (each instanceof AnyRow ? each : (each as Step).outcome())))
+        : await outcomeOf(constraints, pace);
+    outcomes.push(outcome[which]);
+    if (pace.spend(STEPS_PER_CONDITION * constraints.length)) await pace.pause();
+  }
+  return outcomes;
+}
+
+async function outcomeOf(constraints: readonly RowConstraint[], pace: Pace): Promise<Outcome> {
+  const steps: (Outcome | AnyRow)[] = [];
+  let row: Condition[] = [];
+  const closeRow = async (): Promise<void> => {
+    if (row.length > 0) steps.push({ holds: await together(and, row, pace), fails: never });
+    row = [];
+  };
+  for (const constraint of constraints) {
+    if (pace.spend(STEPS_PER_CONDITION)) await pace.pause();
+    if (constraint instanceof AnyRow) {
+      await closeRow();
+      steps.push(constraint);
+      continue;
+    }
+    const outcome = constraint instanceof None ? await noneOf(constraint, pace) : constraint.outcome();
+    if (outcome.fails.kind === 'never') row.push(outcome.holds);
+    else {
+      await closeRow();
+      steps.push(outcome);
+    }
+  }
+  await closeRow();
+  return follow(steps);
+}
+
+/** What is made of steps that follow each other. A row of a relation is one of which all later steps speak. */
+function follow(steps: readonly (Outcome | AnyRow)[]): Outcome {
+  // What has to hold after the step that is looked at, the last first, and is yet to be put together: all of it at once.
+  let after: Condition[] = [];
+  let fails: Condition = never;
+  const allAfter = (): Condition => and(after.reverse());
+  for (let at = steps.length - 1; at >= 0; at--) {
+    const step = steps[at] as Outcome | AnyRow;
+    if (step instanceof AnyRow) {
+      const outcome = step.before({ holds: allAfter(), fails });
+      after = [outcome.holds];
+      fails = outcome.fails;
+    } else {
+      after.push(step.holds);
+      if (fails.kind !== 'never' || step.fails.kind !== 'never') {
+        fails = or([step.fails, and([step.holds, fails])]);
+      }
+    }
+  }
+  return { holds: allAfter(), fails };
+}
+
+async function noneOf({ alternatives, failing }: None, pace: Pace): Promise<Outcome> {
+  const fails = await together(or, await outcomesOf(failing, pace, 'fails'), pace);
+  const held = await outcomesOf(alternatives, pace, 'holds');
+  const different: Condition[] = [];
+  for (let from = 0; from < held.length; from += AT_ONCE) {
+    different.push(negate(or(held.slice(from, from + AT_ONCE))));
+    if (pace.spend(AT_ONCE)) await pace.pause();
+  }
+  return { holds: and([await together(and, different, pace), negate(fails)]), fails };
+}
+
+/** Puts conditions together, however many there are, with pauses in between. */
+async function together(
+  combine: (conditions: readonly Condition[]) => Condition,
+  conditions: readonly Condition[],
+  pace: Pace,
+): Promise<Condition> {
+  if (conditions.length <= AT_ONCE) return combine(conditions);
+  const parts: Condition[] = [];
+  for (let from = 0; from < conditions.length; from += AT_ONCE) {
+    parts.push(combine(conditions.slice(from, from + AT_ONCE)));
+    if (pace.spend(AT_ONCE)) await pace.pause();
+  }
+  return combine(parts);
 }
 
 function placeOf(value: Unknown): Place {

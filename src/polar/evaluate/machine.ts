@@ -71,6 +71,13 @@ export interface Budget {
   readonly milliseconds: number;
 }
 
+/** Counts work against a budget, and says when it is time for a pause. */
+export interface Pace {
+  /** True if it is. */
+  spend(steps: number): boolean;
+  pause(): Promise<void>;
+}
+
 /** Why the machine stopped running. */
 export type Outcome = 'result' | 'exhausted' | 'suspended' | 'paused';
 
@@ -83,7 +90,7 @@ const STOP: Code = () => STOP;
 const NO_FRAME: Frame = [];
 
 /** Evaluates one query. */
-export class Machine implements Meter {
+export class Machine implements Meter, Pace {
   readonly host: PolicyHost;
   /** Asked about values that are not known; undefined where there are none. */
   readonly unknowns: Unknowns | undefined;
@@ -245,6 +252,7 @@ export class Machine implements Meter {
     this.#trail.push(this.#unconstrain);
     const negation = this.negations.at(-1);
     if (negation !== undefined && this.unknowns?.mayFail(constraint)) {
+      this.visit(this.constraints.length - negation.constraints);
       negation.failing.push(this.constraints.slice(negation.constraints));
     }
   }
@@ -258,6 +266,11 @@ export class Machine implements Meter {
   spend(steps = 1): boolean {
     this.#fuel -= steps;
     return this.#fuel <= 0 && this.#look();
+  }
+
+  /** Lets the event loop have its turn, once {@link spend} has said that it should. */
+  pause(): Promise<void> {
+    return nextTurn();
   }
 
   /** Counts work on the parts of a value, which cannot be left off. */

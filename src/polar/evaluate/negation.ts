@@ -15,6 +15,7 @@ export function negate(compile: (held: Code) => Code, next: Code, placeOf: Place
   const condition = compile(machine => {
     const negation = machine.negations.at(-1) as Negation;
     refuseOpenVariables(machine, negation, placeOf);
+    machine.visit(machine.constraints.length - negation.constraints);
     const constraints = machine.constraints.slice(negation.constraints);
     if (constraints.length === 0) negation.held = true;
     else negation.alternatives.push(constraints);
