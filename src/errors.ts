@@ -13,6 +13,7 @@ import { define, defineHidden, propertyOf } from './own-properties.js';
  * | `ERR_KOA_OSO_NO_OSO` | 500 | no Oso was given to `new KoaOso({ oso })` or `setOso` |
  * | `ERR_KOA_OSO_NO_RULES` | 500 | the policy has no rule by the name that was asked |
  * | `ERR_KOA_OSO_POLICY_FAILED` | 500 | the policy threw while it decided |
+ * | `ERR_KOA_OSO_VALUE_REFUSED` | 500 | a value is nested too deep, too long or not exact, so that nothing can be decided about it |
  * | `ERR_KOA_OSO_UNREGISTERED_CLASS` | 500 | the policy names a class that Oso was not told about |
  * | `ERR_KOA_OSO_GET_ACTOR_FAILED` | 500 | `getActor`, or an `actor` function, threw |
  * | `ERR_KOA_OSO_LOADER_FAILED` | 500 | the `resource` function of a route check threw |
@@ -34,6 +35,7 @@ export type ErrorCode =
   | 'ERR_KOA_OSO_NO_OSO'
   | 'ERR_KOA_OSO_NO_RULES'
   | 'ERR_KOA_OSO_POLICY_FAILED'
+  | 'ERR_KOA_OSO_VALUE_REFUSED'
   | 'ERR_KOA_OSO_UNREGISTERED_CLASS'
   | 'ERR_KOA_OSO_GET_ACTOR_FAILED'
   | 'ERR_KOA_OSO_LOADER_FAILED'
@@ -193,6 +195,14 @@ export const errors = {
       'ERR_KOA_OSO_POLICY_FAILED',
       `The policy could not decide: ${toldOf(cause)}. The error's cause has the details; it may hold values of the ` +
         'actor and the resource, so mind where it is logged.',
+      cause,
+    );
+  },
+
+  valueRefused(cause: Error): KoaOsoError {
+    return new KoaOsoError(
+      'ERR_KOA_OSO_VALUE_REFUSED',
+      `${cause.message} Validate what a client sends before a policy is asked about it.`,
       cause,
     );
   },

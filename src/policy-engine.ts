@@ -1,5 +1,7 @@
 import type { Oso } from 'oso';
 import { errors, KoaOsoError } from './errors.js';
+import { guardHost } from './guard/guarded-host.js';
+import { RefusedValueError } from './guard/limits.js';
 import { HttpRequest } from './http-request.js';
 import { given } from './options.js';
 
@@ -24,13 +26,15 @@ export type PolicyEngine = Pick<
 const prepared = new WeakSet<PolicyEngine>();
 
 /**
- * Makes an Oso ready for Koa: registers `Request`, and lets loads fail that Oso itself only warns of.
+ * Makes an Oso ready for Koa: registers `Request`, guards its host against values that claim a class or are
+ * too large, and lets loads fail that Oso itself only warns of.
  *
  * @throws {KoaOsoError} `ERR_KOA_OSO_INVALID_ARGUMENT` where it is no Oso, or has another class as `Request`
  */
 export function prepare(oso: PolicyEngine): void {
   if (typeof oso?.getHost !== 'function') throw errors.invalidArgument('What was given as oso is no Oso.');
   if (prepared.has(oso)) return;
+  guardHost(oso.getHost());
   const existing = oso.getHost().getType('Request');
   if (existing === undefined) oso.registerClass(HttpRequest, { name: 'Request' });
   else if (existing.cls !== HttpRequest) throw errors.requestClassTaken();
@@ -89,6 +93,7 @@ function unknownSpecializer(message: unknown): string | undefined {
 export function engineError(rule: string, error: unknown): KoaOsoError {
   if (error instanceof KoaOsoError) return error;
   if (!(error instanceof Error)) return errors.policyFailed(error);
+  if (error instanceof RefusedValueError) return errors.valueRefused(error);
   if (error.name === 'RuntimeError::QueryForUndefinedRule') {
     return errors.noRules(rule, error);
   }

@@ -22,6 +22,15 @@ describe('entities', () => {
     expect(equals(user({ id: 'ann' }), 'ann')).to.equal(false);
   });
 
+  it('are told by their class, not by what a value says of itself', () => {
+    const json = (claim: unknown) => Object.assign({ id: 'ann', name: 'Eve' }, { constructor: claim });
+    expect(equals(json('User'), Object.assign(json('User'), { name: 'Ann' }))).to.equal(false);
+    expect(equals(user({ id: 'ann' }), json(User))).to.equal(false);
+    const merged = Object.assign(user({ id: 'ann' }), JSON.parse('{"constructor":"Expense"}'));
+    expect(equals(merged, json('Expense'))).to.equal(false);
+    expect(equals(merged, user({ id: 'ann' }))).to.equal(true);
+  });
+
   it('are equal to nothing but themselves while they have no key', () => {
     const unsaved = user({ name: 'Ann' });
     expect(equals(unsaved, user({ name: 'Ann' }))).to.equal(false);

@@ -95,8 +95,8 @@ describe('floods', () => {
 
   describe('count against the budget', () => {
     for (const [what, policy, args] of [
-      ['lists that are given', 'ask(_);', [numbers(200_000)]],
-      ['lists that are looked up', 'ask(x) if x.tags = _;', [{ tags: numbers(200_000) }]],
+      ['lists that are given', 'ask(_);', [numbers(100_000)]],
+      ['lists that are looked up', 'ask(x) if x.tags = _;', [{ tags: numbers(100_000) }]],
       ['what is printed', 'ask(x) if print(x);', ['x'.repeat(200_000)]],
       ['texts that are compared', 'ask(x, y) if x <= y;', ['x'.repeat(200_000), `${'x'.repeat(200_000)}y`]],
       [
@@ -113,7 +113,7 @@ describe('floods', () => {
       it(what, async () => {
         const { log } = console;
         console.log = () => {};
-        const oso = await load(policy, { steps: 10_000, milliseconds: Infinity });
+        const oso = await load(policy, { steps: 5_000, milliseconds: Infinity });
         try {
           await oso.queryRuleOnce('ask', ...args);
           expect.fail('there was an answer');

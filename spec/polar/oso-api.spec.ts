@@ -2,10 +2,10 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { ForbiddenError, NotFoundError, Oso, Variable } from 'oso';
+import { ForbiddenError, NotFoundError, type Oso, Variable } from 'oso';
 import { Predicate } from 'oso/dist/src/Predicate.js';
 import { CompiledOso } from '../../src/polar/index.js';
-import { answerTo, collect, quietly } from './support/engines.js';
+import { answerTo, collect, guardedOso, quietly } from './support/engines.js';
 import { Admin, Money, makeWorld, Organization, Repository, Team, User } from './support/world.js';
 
 type Options = NonNullable<ConstructorParameters<typeof Oso>[0]>;
@@ -616,7 +616,7 @@ describe('the methods of CompiledOso do what those of Oso do', () => {
     describe(topic, () => {
       for (const [name, scenario] of Object.entries(cases)) {
         it(name, async () => {
-          const expected = await play(scenario, options => new Oso(options));
+          const expected = await play(scenario, guardedOso);
           const actual = await play(scenario, options => new CompiledOso(options) as unknown as Oso);
           expect(actual).to.deep.equal(expected);
           // Answers that are all the same would not tell one engine from another.

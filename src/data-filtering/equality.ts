@@ -1,4 +1,5 @@
 import { defaultEqualityFn } from 'oso';
+import { constructorOf } from '../guard/class-of.js';
 import { propertyOf } from '../own-properties.js';
 import { type Entity, entityOf, type Schema } from './schema.js';
 
@@ -14,9 +15,9 @@ export type EqualityFn = (left: unknown, right: unknown) => boolean;
 export function equalityOf(schema: () => Schema): EqualityFn {
   return (left, right) => {
     if (isObject(left) && isObject(right)) {
-      const entity = entityOf(schema(), left.constructor);
-      if (entity !== undefined && right.constructor === left.constructor)
-        return haveSameKey(entity, left, right);
+      const cls = constructorOf(left);
+      const entity = entityOf(schema(), cls);
+      if (entity !== undefined && constructorOf(right) === cls) return haveSameKey(entity, left, right);
     }
     return defaultEqualityFn(left, right);
   };

@@ -345,10 +345,11 @@ export class CompiledOso<
   }
 
   #fallBack(
-    { construct, place }: NotCovered,
+    { construct, place, refusal }: NotCovered,
     query: Predicate | string,
     options: QueryOptions | undefined,
   ): QueryResult {
+    if (refusal !== undefined) throw refusal;
     this.#report({
       construct,
       rule: place?.rule,

@@ -129,9 +129,12 @@ export function runtimeError(
 export class NotCovered {
   readonly construct: string;
   readonly place: PolicyPlace | undefined;
-  constructor(construct: string, place: PolicyPlace | undefined) {
+  /** What the query fails with, if a value and not the policy is the reason: no value may choose who answers. */
+  readonly refusal: Error | undefined;
+  constructor(construct: string, place: PolicyPlace | undefined, refusal?: Error) {
     this.construct = construct;
     this.place = place;
+    this.refusal = refusal;
   }
 
   /** Does some work, and says where in the policy that was, should it turn out not to be covered. */
@@ -140,7 +143,7 @@ export class NotCovered {
       return work();
     } catch (error) {
       if (!(error instanceof NotCovered) || error.place !== undefined) throw error;
-      throw new NotCovered(error.construct, placeOf?.());
+      throw new NotCovered(error.construct, placeOf?.(), error.refusal);
     }
   }
 }

@@ -1,3 +1,4 @@
+export { RefusedValueError } from '../guard/limits.js';
 export { CompiledOso, type CompiledOsoOptions, type Fallback, type FallbackCount } from './compiled-oso.js';
 export {
   type PolarErrorCode,

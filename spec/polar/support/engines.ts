@@ -1,5 +1,6 @@
 import { inspect } from 'node:util';
 import { Oso, Variable } from 'oso';
+import { guardHost } from '../../../src/guard/guarded-host.js';
 import { CompiledOso, type Fallback, type FallbackCount } from '../../../src/polar/index.js';
 import { makeWorld, type World } from './world.js';
 
@@ -62,8 +63,15 @@ export async function countEngineQueries(action: () => Promise<unknown>): Promis
   return queries;
 }
 
+/** Oso as KoaOso makes it: its host is guarded. */
+export function guardedOso(options?: ConstructorParameters<typeof Oso>[0]): Oso {
+  const oso = new Oso(options);
+  guardHost(oso.getHost());
+  return oso;
+}
+
 export async function askOso(given: Case): Promise<Answers> {
-  return { answers: await ask(new Oso({ equalityFn: given.equalityFn }), given), fallbacks: [] };
+  return { answers: await ask(guardedOso({ equalityFn: given.equalityFn }), given), fallbacks: [] };
 }
 
 export async function askCompiled(given: Case): Promise<CompiledAnswers> {
@@ -85,7 +93,7 @@ export class Engines {
   static readonly #MAX_CASES = 200;
   #cases = 0;
   #fallbacks: Fallback[] = [];
-  #oso = new Oso();
+  #oso = guardedOso();
   #compiled = new CompiledOso();
   #osoWorld = makeWorld();
   #compiledWorld = makeWorld();
@@ -117,7 +125,7 @@ export class Engines {
 
   #renew(): void {
     this.#cases = 0;
-    this.#oso = new Oso();
+    this.#oso = guardedOso();
     this.#osoWorld = makeWorld();
     this.#osoWorld.register(this.#oso);
     this.#compiled = new CompiledOso({

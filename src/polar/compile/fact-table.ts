@@ -1,3 +1,4 @@
+import { wellFormed } from '../../guard/limits.js';
 import type { RuleShape } from './rule-shape.js';
 
 export type Constant = string | number | boolean;
@@ -28,10 +29,19 @@ export class FactTable {
   /** The rules that are no facts. */
   readonly #others: readonly MaybeFact[];
 
+  /** A constant holds U+FFFD, which is what halves of surrogate pairs are read as: without it none of them is a constant. */
+  readonly #replacement: boolean;
+
   private constructor(arity: number, constants: readonly Constant[], others: readonly MaybeFact[]) {
     this.#arity = arity;
     this.#others = others;
     this.#constants = constants;
+    const ofOthers = others.flatMap(({ parameters }) =>
+      parameters.map(each => each.kind === 'constant' && each.value),
+    );
+    this.#replacement = [...constants, ...ofOthers].some(
+      each => typeof each === 'string' && each.includes('\ufffd'),
+    );
     const variety = Array.from({ length: arity }, () => new Set<Constant>());
     for (const [at, constant] of constants.entries()) variety[at % arity]?.add(constant);
     const sizes = variety.map(({ size }) => size);
@@ -65,6 +75,10 @@ export class FactTable {
    * more than comparing to know.
    */
   holds(args: readonly unknown[]): boolean | undefined {
+    return this.#find(this.#replacement ? args.map(read) : args);
+  }
+
+  #find(args: readonly unknown[]): boolean | undefined {
     for (let at = 0; at < this.#arity; at++) {
       // An object may equal a constant, and a variable has yet to be bound.
       if (!isConstant(args[at])) return undefined;
@@ -115,6 +129,10 @@ function compact(constants: readonly Constant[]): readonly Constant[] {
   if (copies.length !== texts.length) return constants;
   const copyOf = new Map<Constant, string>(texts.map((text, at) => [text, copies[at] as string]));
   return constants.map(constant => copyOf.get(constant) ?? constant);
+}
+
+function read(value: unknown): unknown {
+  return typeof value === 'string' ? wellFormed(value) : value;
 }
 
 /** Whether a value is equal to itself, and to nothing that is written otherwise. */

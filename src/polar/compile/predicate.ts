@@ -131,7 +131,7 @@ class RuleGroup {
 
   #select(index: RuleIndex, args: readonly Value[]): Selection {
     if (index.positions.length === 0) {
-      this.#only ??= this.#judge(index.candidates(args), args);
+      this.#only ??= this.#judge(index, args, []);
       return this.#only;
     }
     const { positions } = index;
@@ -152,7 +152,7 @@ class RuleGroup {
     for (const { at, constants, classes } of index.positions) {
       kinds.push(this.#kindOf(args[at] as Value, constants, classes));
     }
-    const selection = this.#judge(index.candidates(args), args);
+    const selection = this.#judge(index, args, kinds);
     if (++this.#kept > MAX_SELECTIONS + SELECTIONS_PER_RULE * this.#rules.length) {
       this.#selections = new Map();
       this.#kept = 0;
@@ -187,8 +187,16 @@ class RuleGroup {
     return known instanceof List ? LIST : DICTIONARY;
   }
 
-  /** Works out, for arguments of these kinds, what can be known beforehand. */
-  #judge(candidates: readonly CompiledRule[], args: readonly Value[]): Selection {
+  /**
+   * Works out, for arguments of these kinds, what can be known beforehand. An object's class is that of its kind and is not
+   * looked up again: what is kept for a kind may depend on nothing else.
+   */
+  #judge(index: RuleIndex, args: readonly Value[], kinds: readonly Kind[]): Selection {
+    const candidates = index.candidates(args);
+    const classOf = (at: number): RegisteredClass | undefined => {
+      const kind = kinds[index.positions.findIndex(position => position.at === at)];
+      return typeof kind === 'object' ? kind : undefined;
+    };
     const open = args.map(arg => deref(arg)).filter(arg => arg instanceof Logical);
     const heads = candidates.some(({ parameters }) =>
       parameters.some(({ kind }, at) => hasClass(kind) && deref(args[at] as Value) instanceof Logical),
@@ -199,7 +207,7 @@ class RuleGroup {
     for (const rule of candidates) {
       let ways: number | undefined = 1;
       for (let at = 0; at < this.#arity && ways !== 0; at++) {
-        const each = this.#ways(rule, at, args[at] as Value);
+        const each = this.#ways(rule, at, args[at] as Value, classOf(at));
         // Whether it applies shows when it is tried. A later mismatch does not matter then: trying may be an error.
         ways = each === undefined || ways === undefined ? undefined : ways * each;
       }
@@ -213,11 +221,11 @@ class RuleGroup {
       }
     }
     if (!decided) return { rules: [...new Set(rules)], decided, start: 'head' };
-    return { rules: sortRules(this.#host, rules, args), decided, start };
+    return { rules: sortRules(this.#host, rules, args, classOf), decided, start };
   }
 
   /** In how many ways a parameter matches an argument; undefined where that shows only when it is tried. */
-  #ways(rule: CompiledRule, at: number, arg: Value): number | undefined {
+  #ways(rule: CompiledRule, at: number, arg: Value, type: RegisteredClass | undefined): number | undefined {
     const shape = rule.parameters[at] as CompiledRule['parameters'][number];
     if (shape.kind === 'any') return 1;
     if (shape.kind === 'complex') return undefined;
@@ -230,7 +238,6 @@ class RuleGroup {
         : 0;
     }
     if (value instanceof Instance) {
-      const type = typeof value.value === 'function' ? undefined : this.#host.classOf(value);
       if (type === undefined) return undefined;
       const descends = (tag: string): boolean =>
         this.#host.classNamed(tag) !== undefined && this.#host.descends(type, tag);

@@ -1,3 +1,4 @@
+import { RefusedValueError } from '../../guard/limits.js';
 import { NotCovered, runtimeError } from '../errors.js';
 import type { Arithmetic } from '../syntax/tree.js';
 import { Float, numberOf, type Value } from '../values/values.js';
@@ -34,7 +35,9 @@ function integer(operator: Exclude<Arithmetic, '/'>, a: number, b: number, place
     throw runtimeError('ArithmeticError', `"${operator}" by zero`, placeOf());
   }
   const result = calculateIntegers(operator, a, b);
-  if (!Number.isSafeInteger(result)) throw new NotCovered('an integer beyond 2^53', placeOf());
+  if (!Number.isSafeInteger(result)) {
+    throw new NotCovered('an integer beyond 2^53', placeOf(), new RefusedValueError('integer'));
+  }
   // There is no negative zero among integers.
   return result === 0 ? 0 : result;
 }

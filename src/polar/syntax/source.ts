@@ -13,7 +13,8 @@ export class PolicySource {
   #lineStarts: number[] | undefined;
 
   constructor(text: string, file?: string) {
-    this.text = text;
+    // As Oso's engine reads it. Offsets stay the same.
+    this.text = text.toWellFormed();
     this.file = file;
   }
 

@@ -1,4 +1,7 @@
 import { defaultEqualityFn, type Oso, Relation, Variable } from 'oso';
+import { type AnyClass, ancestors, constructorOf, isConstructor } from '../../guard/class-of.js';
+import { guardHost, makeDictionary } from '../../guard/guarded-host.js';
+import { Extent, itemsOf, refuseInexact, wellFormed } from '../../guard/limits.js';
 import { NotCovered } from '../errors.js';
 import {
   Expression,
@@ -19,10 +22,6 @@ import {
   UNMADE,
   type Value,
 } from './values.js';
-
-/** A constructor, as `registerClass` takes it. */
-// biome-ignore lint/suspicious/noExplicitAny: this is how oso types a class with any constructor.
-export type AnyClass = new (...args: any[]) => unknown;
 
 /** What the host knows of a registered class. */
 export interface RegisteredClass {
@@ -68,6 +67,7 @@ export class PolicyHost {
 
   constructor(oso: Oso, equalityFn: EqualityFn | undefined, differs?: EqualityFn) {
     this.#oso = oso;
+    guardHost(oso.getHost());
     this.#types = oso.getHost().types as ReadonlyMap<string | AnyClass, RegisteredClass>;
     this.#dictionaryClass = this.requireClass('Dictionary').cls;
     const equals = equalityFn ?? defaultEqualityFn;
@@ -118,13 +118,13 @@ export class PolicyHost {
     return type;
   }
 
-  /** The registered class whose constructor made a value, or that the value is; undefined where there is none. */
+  /** The registered class that made a value, or that the value is; undefined if there is none. */
   classOf(instance: Instance): RegisteredClass | undefined {
     if (instance.made) return undefined;
     const { value } = instance;
     if (isConstructor(value)) return this.#types.get(value);
-    const made: unknown = (value as { constructor?: unknown } | null | undefined)?.constructor;
-    return made === undefined ? undefined : this.#types.get(made as AnyClass);
+    const made = constructorOf(value);
+    return made === undefined ? undefined : this.#types.get(made);
   }
 
   /** Whether a registered class is `tag` or inherits from it. */
@@ -143,9 +143,9 @@ export class PolicyHost {
     return ancestors(leftClass).includes(this.requireClass(right).cls);
   }
 
-  /** Whether class `left` is nearer to the value's own class than class `right`. */
-  isMoreSpecific(value: unknown, left: string, right: string): boolean {
-    const lineage = ancestors((value as { constructor?: unknown } | null | undefined)?.constructor);
+  /** Whether class `left` is nearer to a value's own class than class `right`. */
+  isNearer(cls: AnyClass | undefined, left: string, right: string): boolean {
+    const lineage = ancestors(cls);
     const leftAt = lineage.indexOf(this.requireClass(left).cls);
     const rightAt = lineage.indexOf(this.requireClass(right).cls);
     if (leftAt === -1) return false;
@@ -153,7 +153,8 @@ export class PolicyHost {
   }
 
   relation(receiver: object, attribute: string): Relation | undefined {
-    const field = this.#types.get(receiver.constructor as AnyClass)?.fields.get(attribute);
+    const cls = constructorOf(receiver);
+    const field = cls === undefined ? undefined : this.#types.get(cls)?.fields.get(attribute);
     return field instanceof Relation ? field : undefined;
   }
 
@@ -191,37 +192,29 @@ export class PolicyHost {
    * A JavaScript value as the policy sees it. Arrays and dictionaries are copied, as Oso copies them.
    *
    * @param variables the query's variables by name, for a value that may hold Oso's `Variable`; new ones are added
+   * @throws {RefusedValueError} if it is larger than a policy decides about
    */
   toValue(value: unknown, variables?: Map<string, Logical>): Value {
-    switch (typeof value) {
-      case 'string':
-      case 'boolean':
-        return value;
-      case 'number':
-        if (Number.isInteger(value) && !Number.isSafeInteger(value)) {
-          throw new NotCovered('an integer beyond 2^53', undefined);
-        }
-        return value === 0 ? 0 : value;
-      case 'object':
-        return value === null ? new Instance(null) : this.#fromObject(value, 0, variables);
-      default:
-        return new Instance(value);
-    }
+    return typeof value === 'object' && value !== null
+      ? this.#fromObject(value, undefined, 0, variables)
+      : fromPrimitive(value);
   }
 
-  #fromObject(value: object, depth: number, variables: Map<string, Logical> | undefined): Value {
+  #fromObject(
+    value: object,
+    around: Extent | undefined,
+    depth: number,
+    variables: Map<string, Logical> | undefined,
+  ): Value {
     if (Array.isArray(value)) {
-      if (depth > MAX_NESTING) throw new NotCovered('arrays nested too deep', undefined);
       const met = this.#variablesMet;
-      const items: Value[] = new Array(value.length);
+      const extent = around ?? new Extent();
       this.converted += value.length;
-      for (let at = 0; at < value.length; at++) {
-        const item: unknown = value[at];
-        items[at] =
-          typeof item === 'object' && item !== null
-            ? this.#fromObject(item, depth + 1, variables)
-            : this.toValue(item);
-      }
+      const items = itemsOf(value, extent, depth, item =>
+        typeof item === 'object' && item !== null
+          ? this.#fromObject(item, extent, depth + 1, variables)
+          : fromPrimitive(item),
+      );
       return new List(items, undefined, met === this.#variablesMet);
     }
     if (value instanceof Unknown) return value;
@@ -230,16 +223,18 @@ export class PolicyHost {
       throw new NotCovered('a predicate, expression or pattern as a value', undefined);
     }
     if (value instanceof this.#dictionaryClass) {
-      if (depth > MAX_NESTING) throw new NotCovered('dictionaries nested too deep', undefined);
       const met = this.#variablesMet;
+      const extent = around ?? new Extent();
+      const entries = Object.entries(value);
+      extent.add(entries.length, depth);
       const fields = new Map<string, Value>();
-      for (const [name, field] of Object.entries(value)) {
-        this.converted++;
+      this.converted += entries.length;
+      for (const [name, field] of entries) {
         fields.set(
-          name,
+          wellFormed(name),
           typeof field === 'object' && field !== null
-            ? this.#fromObject(field, depth + 1, variables)
-            : this.toValue(field),
+            ? this.#fromObject(field, extent, depth + 1, variables)
+            : fromPrimitive(field),
         );
       }
       return new Dictionary(sortFields(fields), met === this.#variablesMet);
@@ -296,11 +291,8 @@ export class PolicyHost {
       const fields = [...value.fields].map(
         ([name, field]) => [name, this.#toJs(field, nameOf, path)] as const,
       );
-      const build = (entries: readonly (readonly [string, unknown])[]): unknown => {
-        const dictionary = new this.#dictionaryClass({}) as Record<string, unknown>;
-        for (const [name, field] of entries) dictionary[name] = field;
-        return dictionary;
-      };
+      const build = (entries: readonly (readonly [string, unknown])[]) =>
+        makeDictionary(this.#dictionaryClass, entries);
       if (!fields.some(([, field]) => isThenable(field))) return build(fields);
       return Promise.all(fields.map(async ([name, field]) => [name, await field] as const)).then(build);
     }
@@ -320,22 +312,16 @@ function nameOfVariable({ label }: Logical): string {
   return label;
 }
 
-function isConstructor(value: unknown): value is AnyClass {
-  if (typeof value !== 'function') return false;
-  try {
-    Reflect.construct(String, [], value);
-    return true;
-  } catch {
-    return false;
+function fromPrimitive(value: unknown): Value {
+  switch (typeof value) {
+    case 'string':
+      return wellFormed(value);
+    case 'boolean':
+      return value;
+    case 'number':
+      refuseInexact(value);
+      return value === 0 ? 0 : value;
+    default:
+      return new Instance(value);
   }
-}
-
-/** A class and those it inherits from, nearest first. */
-function ancestors(cls: unknown): AnyClass[] {
-  const lineage: AnyClass[] = [];
-  for (let next = cls; isConstructor(next); next = Object.getPrototypeOf(next)) {
-    lineage.push(next);
-    if (Object.getPrototypeOf(next) === Function.prototype) break;
-  }
-  return lineage;
 }
