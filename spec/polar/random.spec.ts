@@ -13,7 +13,16 @@ const HANG_MILLISECONDS = 60_000;
 describe(TITLE, () => {
   it(`for ${cases} cases from seed ${seed}`, async function () {
     this.timeout(0);
-    const total = { compared: 0, questions: 0, refused: 0, fallbacks: 0, unsettled: 0, crashes: 0, hung: 0 };
+    const total = {
+      compared: 0,
+      questions: 0,
+      refused: 0,
+      fallbacks: 0,
+      unsettled: 0,
+      refusals: 0,
+      crashes: 0,
+      hung: 0,
+    };
     for (let batch = 0; total.compared < cases; batch++) {
       const asked = { cases: Math.min(BATCH, cases - total.compared), seed: seed + batch };
       const { counts, crashed, hung, failure } = await runInWorker(asked);

@@ -2,6 +2,7 @@ import { inspect } from 'node:util';
 import { Oso, Variable } from 'oso';
 import { guardHost } from '../../../src/guard/guarded-host.js';
 import { CompiledOso, type Fallback, type FallbackCount } from '../../../src/polar/index.js';
+import { type Hostile, makeHostile } from './hostile.js';
 import { makeWorld, type World } from './world.js';
 
 /** An argument from JavaScript: a value, one of the world's constants by its name, or a variable. */
@@ -12,7 +13,8 @@ export type RuleArgument =
   | null
   | readonly RuleArgument[]
   | { readonly constant: string }
-  | { readonly variable: string };
+  | { readonly variable: string }
+  | { readonly hostile: Hostile };
 
 /** A question for a rule, with values from JavaScript; `once` asks only whether it succeeds. */
 export interface RuleQuestion {
@@ -188,6 +190,7 @@ async function put(oso: Oso, { constants }: World, question: Question): Promise<
 function toArgument(arg: RuleArgument, constants: World['constants']): unknown {
   if (typeof arg !== 'object' || arg === null) return arg;
   if ('constant' in arg) return constants[arg.constant];
+  if ('hostile' in arg) return makeHostile(arg.hostile, constants);
   return 'variable' in arg ? new Variable(arg.variable) : arg.map(item => toArgument(item, constants));
 }
 

@@ -1,11 +1,14 @@
 /** Which engine is being asked. */
 export type Asked = 'none' | 'oso' | 'compiled';
 
-/** What is counted of the cases; an unsettled one is one that Oso answers now this way, now that. */
-export type Count = 'compared' | 'questions' | 'refused' | 'fallbacks' | 'unsettled';
+/**
+ * What is counted of the cases. An unsettled one is one that Oso answers now this way, now that; a refusal one in which one
+ * engine alone refused a value, and nothing more was allowed by CompiledOso.
+ */
+export type Count = 'compared' | 'questions' | 'refused' | 'fallbacks' | 'unsettled' | 'refusals';
 
 const ASKED: readonly Asked[] = ['none', 'oso', 'compiled'];
-const COUNTS: readonly Count[] = ['compared', 'questions', 'refused', 'fallbacks', 'unsettled'];
+const COUNTS: readonly Count[] = ['compared', 'questions', 'refused', 'fallbacks', 'unsettled', 'refusals'];
 const BEGUN = 0;
 const ENGINE = 1;
 const LENGTH = 2;
@@ -67,6 +70,7 @@ export class Progress {
       refused: count('refused'),
       fallbacks: count('fallbacks'),
       unsettled: count('unsettled'),
+      refusals: count('refusals'),
     };
   }
 }

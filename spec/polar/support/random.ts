@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import type { Case, Question, RuleArgument } from './engines.js';
+import { hostile } from './hostile.js';
 
 /** Rules may call these; each is defined by a rule that never succeeds, so that no call is to an undefined rule. */
 const DEFINED = 'f() if false; f(_) if false; f(_, _) if false; g() if false; h() if false; ';
@@ -83,6 +84,8 @@ const attribute = fc.constantFrom(
   'typeBroken',
   'list',
   'eventually',
+  'constructor',
+  'team',
 );
 
 function receiver(): fc.Arbitrary<string> {
@@ -310,11 +313,13 @@ const argument: fc.Arbitrary<RuleArgument> = fc.oneof(
   { weight: 1, arbitrary: fc.constantFrom(true, false, null, Number.NaN) },
   { weight: 5, arbitrary: objects.map(constant => ({ constant })) },
   { weight: 2, arbitrary: fc.constantFrom('x', 'y', '_').map(variable => ({ variable })) },
+  { weight: 6, arbitrary: hostile.map(value => ({ hostile: value })) },
   {
     weight: 1,
     arbitrary: fc.array(
       fc.oneof(
         fc.constantFrom('a', 1),
+        hostile.map(value => ({ hostile: value })),
         objects.map(constant => ({ constant })),
       ),
       {
@@ -411,10 +416,23 @@ function classRule(): fc.Arbitrary<string> {
     );
 }
 
+/** Impostors first, and then those whose class they claim: nothing may be remembered of the former for the latter. */
 function classQuestions(): fc.Arbitrary<Question[]> {
+  const impostor = hostile.map(value => ({ hostile: value }));
+  const known = objects.map(constant => ({ constant }));
+  const either = fc.oneof(impostor, known);
   return fc.array(
-    fc.tuple(fc.oneof(objects, primitive), fc.oneof(objects, primitive)).map(([x, y]) => `f(${x}, ${y}, n)`),
-    { minLength: 1, maxLength: 4 },
+    fc.oneof(
+      fc
+        .tuple(fc.oneof(objects, primitive), fc.oneof(objects, primitive))
+        .map(([x, y]) => `f(${x}, ${y}, n)`),
+      fc.record({
+        rule: fc.constant('f'),
+        args: fc.tuple(either, either, fc.constant({ variable: 'n' })),
+        once: fc.constant(false),
+      }),
+    ),
+    { minLength: 1, maxLength: 5 },
   );
 }
 
