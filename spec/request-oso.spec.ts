@@ -223,7 +223,7 @@ describe('RequestOso', () => {
         const answer = ctx.oso.isAllowed(rent, { action: 'read' }).finally(() => {
           finished = true;
         });
-        expect(answer.constructor).to.equal(Promise);
+        expect(answer).to.be.instanceOf(Promise);
         ctx.body = { allowed: await answer.then(allowed => allowed), finished };
       });
       await send('/', 'ann').expect(200, { allowed: true, finished: true });

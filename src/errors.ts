@@ -1,3 +1,4 @@
+import { isProxy } from 'node:util/types';
 import { define, defineHidden, propertyOf } from './own-properties.js';
 
 /**
@@ -107,27 +108,94 @@ const answers = new WeakSet<object>();
  *
  * Koa goes by `status` and `expose`; the errors of routing-controllers have only an `httpCode`, for which Koa
  * would answer 500, so the two are filled in (not enumerable, so that no JSON body grows by them).
+ *
+ * An error that Koa could not answer with, because it throws when it is looked at, is replaced: a request always ends.
  */
 export function answerWith(thrown: unknown): Error {
-  const error = thrown instanceof Error ? extensible(thrown) : errors.unauthorizedActionFailed(thrown);
-  const status = propertyOf(error, 'httpCode');
-  if (typeof status === 'number' && propertyOf(error, 'status') === undefined) {
-    defineHidden(error, { status, expose: status < 500 });
+  if (typeof thrown === 'object' && thrown !== null && answers.has(thrown)) return thrown as Error;
+  let error: Error;
+  try {
+    error = thrown instanceof Error ? answerable(thrown) : errors.unauthorizedActionFailed(thrown);
+  } catch {
+    error = errors.unauthorizedActionFailed(thrown);
   }
   answers.add(error);
   return error;
 }
 
-/** Koa writes to the errors that it answers with, and would fail with one that is frozen. */
-function extensible(error: Error): Error {
-  if (Object.isExtensible(error)) return error;
-  const copy = Object.assign(new Error(error.message), error, { name: error.name });
-  // The prototypes of http-errors have some of these.
-  for (const key of ['status', 'statusCode', 'httpCode', 'expose']) {
-    const value = propertyOf(error, key);
-    if (value !== undefined) Object.assign(copy, { [key]: value });
+/** What Koa reads of an error. */
+const READ_BY_KOA = [
+  'message',
+  'headers',
+  'expose',
+  'statusCode',
+  'status',
+  'name',
+  'code',
+  'stack',
+] as const;
+/** The part of it that decides the answer; a getter could say something else the next time, or throw. */
+const DECIDING = READ_BY_KOA.slice(0, 5);
+
+/** The error itself, if Koa can read and write what it has to; else a copy of what can be read of it. */
+function answerable(thrown: Error): Error {
+  const { read, isWhole } = readFrom(thrown, READ_BY_KOA);
+  const httpCode = readFrom(thrown, ['httpCode']).read.httpCode;
+  const filledIn =
+    typeof httpCode === 'number' && read.status === undefined
+      ? { status: httpCode, expose: httpCode < 500 }
+      : {};
+  const isKept = isWhole && !isProxy(thrown) && Object.isExtensible(thrown);
+  try {
+    if (isKept) return withProperties(thrown, { ...fixed(thrown, read), ...filledIn });
+  } catch {
+    // It has a property that cannot be defined again.
   }
-  return copy;
+  return withProperties(new Error(String(read.message)), { ...read, ...filledIn });
+}
+
+function withProperties(error: Error, properties: Readonly<Record<string, unknown>>): Error {
+  const known = Object.entries(properties).filter(([, value]) => value !== undefined);
+  if (known.length > 0) defineHidden(error, Object.fromEntries(known));
+  return error;
+}
+
+/** What has to become a property of the error's own, because Koa could not write it, or because it is a getter. */
+function fixed(error: Error, read: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  const keys = DECIDING.filter(key => {
+    const descriptor = descriptorOf(error, key);
+    return descriptor !== undefined && descriptor.writable !== true;
+  });
+  return Object.fromEntries(keys.map(key => [key, read[key]]));
+}
+
+function descriptorOf(object: object, name: string): PropertyDescriptor | undefined {
+  for (let each: object | null = object; each !== null; each = Object.getPrototypeOf(each)) {
+    const descriptor = Object.getOwnPropertyDescriptor(each, name);
+    if (descriptor !== undefined) return descriptor;
+  }
+  return undefined;
+}
+
+/** Properties of an error, each read once, and whether none threw; what throws counts as absent. */
+function readFrom(error: Error, keys: readonly string[]) {
+  const read: Record<string, unknown> = {};
+  let isWhole = true;
+  for (const key of keys) {
+    try {
+      read[key] = propertyOf(error, key);
+    } catch {
+      isWhole = false;
+    }
+  }
+  return { read, isWhole };
+}
+
+/** The status that an error is answered with: 500 if it has none, or none that can be read. */
+export function statusOf(error: unknown): number {
+  if (!(error instanceof Error)) return 500;
+  const { status } = readFrom(error, ['status']).read;
+  return typeof status === 'number' && status >= 400 && status < 600 ? status : 500;
 }
 
 /** Whether `error` is how koa-oso ends a request: a denial, a resource that is not there, or a KoaOsoError. */

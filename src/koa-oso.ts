@@ -1,13 +1,14 @@
 import type { Middleware } from 'koa';
 import { currentOso, runAsCurrent } from './current-request.js';
-import { errors } from './errors.js';
+import { answerWith, errors, statusOf } from './errors.js';
 import { given } from './options.js';
 import { define, propertyOf } from './own-properties.js';
 import { type PolicyEngine, prepare } from './policy-engine.js';
 import { denyByDefault, RequestOso, requestOso, requireAction } from './request-oso.js';
 import { RequestOutcome } from './request-outcome.js';
 import { requireAuthorization } from './require-authorization.js';
-import { cutOff, discardBody, discardResponse, isAnsweredWithError, refuse } from './response.js';
+import { isAnsweredWithError } from './response.js';
+import { ResponseGuard } from './response-guard.js';
 import { type AppWithRouters, performRouteAuthorization } from './route-authorization.js';
 import { check, type RouteCheck, routeCheck } from './route-check.js';
 import type { GetActor, Settings, UnauthorizedAction } from './settings.js';
@@ -110,7 +111,8 @@ export class KoaOso<Actor = DefaultActor, Action = DefaultAction> {
       const outer = propertyOf(ctx, 'oso') as RequestOso | undefined;
       if (outer?.by(this.#settings)) return next();
 
-      const outcome = new RequestOutcome(() => discardBody(ctx));
+      const guard = outer?.outcome.guard ?? new ResponseGuard(ctx);
+      const outcome = new RequestOutcome(guard, outer?.outcome);
       const oso = new RequestOso(ctx, this.#settings, outcome, outer);
       ctx.oso = oso;
       if (outer === undefined)
@@ -120,20 +122,27 @@ export class KoaOso<Actor = DefaultActor, Action = DefaultAction> {
         if (!outcome.isSettled) await outcome.settle();
       } catch (error) {
         // The error is the answer. What the handler had answered goes, be it that a check was refused or still may be.
-        if (outcome.refusal !== undefined || !outcome.isSettled) discardResponse(ctx, error);
-        outcome.close();
-        throw error;
+        const { refusal } = outcome;
+        if (refusal !== undefined) guard.takeBackFor(error, refusal);
+        else if (!outcome.isSettled) guard.withhold(answerWith(error), statusOf(error));
+        outcome.closeWithError();
+        if (guard.hasTold(error)) return;
+        throw error ?? refusal;
       } finally {
         if (outer !== undefined) ctx.oso = outer;
+        else guard.isHandlerDone = true;
       }
       const { refusal } = outcome;
-      if (refusal === undefined || (outcome.isEveryRefusalSeen && isAnsweredWithError(ctx))) {
-        outcome.close(late => cutOff(ctx, late));
+      const isAnswered =
+        outcome.isEveryRefusalSeen && isAnsweredWithError(ctx) && guard.isAnswerOfErrorHandler;
+      if (refusal === undefined || isAnswered) {
+        outcome.close();
         return;
       }
-      outcome.close();
+      outcome.closeWithError();
       outer?.outcome.refuse(refusal);
-      refuse(ctx, refusal);
+      if (guard.hasTold(refusal)) return;
+      throw guard.takeBack(refusal);
     };
   }
 

@@ -1,7 +1,6 @@
 import { answerWith, errors } from './errors.js';
+import type { ResponseGuard } from './response-guard.js';
 import { WatchedPromise } from './watched-promise.js';
-
-const ignore = () => {};
 
 /**
  * How the checks of one request force it to end, whatever its handler makes of them: which are still running, which
@@ -13,12 +12,18 @@ export class RequestOutcome {
   #refusal: Error | undefined;
   readonly #refused: WatchedPromise<unknown>[] = [];
   readonly #answers: { verb: string; answer: WatchedPromise<unknown> }[] = [];
-  #onRefusal: (refusal: Error) => void;
+  readonly #outer: RequestOutcome | undefined;
   #isClosed = false;
+  #isError = false;
+  #isEveryRefusalHandled = true;
 
-  /** @param onRefusal hears of the first check that is refused, at once */
-  constructor(onRefusal: (refusal: Error) => void) {
-    this.#onRefusal = onRefusal;
+  /** What keeps the response to the refusal. */
+  readonly guard: ResponseGuard;
+
+  /** @param outer that of another KoaOso around this one: what ends the one ends both */
+  constructor(guard: ResponseGuard, outer?: RequestOutcome) {
+    this.guard = guard;
+    this.#outer = outer;
   }
 
   /** Whether all checks are through. */
@@ -42,26 +47,39 @@ export class RequestOutcome {
     return unread && errors.notAwaited(unread.verb);
   }
 
+  /** Whether a check was refused. */
+  get isRefused(): boolean {
+    return this.#refusal !== undefined;
+  }
+
   /** Whether the application has looked at every check that was refused, and so may have answered in its own way. */
   get isEveryRefusalSeen(): boolean {
-    return this.#refused.every(check => check.isRead);
+    return this.#isEveryRefusalHandled && this.#refused.every(check => check.isRead);
   }
 
   /** Makes the request end with an error, also where somebody on the way back swallows it. */
   refuse(refusal: Error): void {
+    if (this.#isClosed && this.#outer !== undefined) {
+      this.#outer.refuse(refusal);
+      return;
+    }
     const isFirst = this.#refusal === undefined;
     this.#refusal ??= refusal;
-    if (isFirst || this.#isClosed) this.#onRefusal(refusal);
+    if (!this.#isClosed) {
+      if (isFirst) this.guard.withhold(refusal);
+    } else if (!this.#isError || this.guard.isHeadSent) this.guard.refuseLate(refusal);
+    this.#outer?.refuse(refusal);
   }
 
-  /**
-   * Says that the answer stands.
-   *
-   * @param onLateRefusal hears of the checks that are refused from now on
-   */
-  close(onLateRefusal: (refusal: Error) => void = ignore): void {
+  /** Says that the answer stands. A check that is refused from now on is told, and cuts what is still being sent. */
+  close(): void {
     this.#isClosed = true;
-    this.#onRefusal = onLateRefusal;
+  }
+
+  /** Says that the request ends in an error. A check that is refused before this is sent changes nothing any more. */
+  closeWithError(): void {
+    this.#isClosed = true;
+    this.#isError = true;
   }
 
   /** Whether the answer stands, so that nothing needs to be remembered any more: a connection may stay open for days. */
@@ -71,31 +89,56 @@ export class RequestOutcome {
 
   /** Makes a check that fails end the request, also where the handler forgot it or swallows the error. */
   enforce<Result>(check: Promise<Result>): WatchedPromise<Result> {
-    const enforced = this.#await(check, error => {
-      const answer = answerWith(error);
-      if (!this.#isClosed) this.#refused.push(enforced);
-      this.refuse(answer);
-      return answer;
-    });
+    const enforced = this.#await(
+      check,
+      error => {
+        const answer = answerWith(error);
+        if (!this.#isClosed) this.#refused.push(enforced);
+        this.refuse(answer);
+        return answer;
+      },
+      () => {
+        this.#isEveryRefusalHandled = false;
+      },
+    );
     return enforced;
   }
 
   /** Makes an answer that nobody looks at end the request: its promise was taken for it, and is always true. */
   expectRead<Result>(verb: string, answer: WatchedPromise<Result>): WatchedPromise<Result> {
-    if (!this.#isClosed) this.#answers.push({ verb, answer });
+    if (this.#isClosed) this.#expectLateRead(verb, answer);
+    else this.#answers.push({ verb, answer });
     return answer;
   }
 
   /** The same for an answer that refuses nothing by itself. */
   watch<Result>(verb: string, answer: Promise<Result>): WatchedPromise<Result> {
-    return this.expectRead(
-      verb,
-      this.#await(answer, error => error),
+    // A question refuses nothing. But a handler that hands on its answer counts on it, and has to hear of an error.
+    const watched = this.#await(
+      answer,
+      error => error,
+      error => this.refuse(answerWith(error)),
     );
+    return this.expectRead(verb, watched);
   }
 
-  /** Makes the response wait. Every request comes by here: it makes no promise more than it has to. */
-  #await<Result>(check: Promise<Result>, onError: (error: unknown) => unknown): WatchedPromise<Result> {
+  /** When the answer stands, nobody waits for the handler. By the time that there is an answer, somebody should have looked. */
+  #expectLateRead(verb: string, answer: WatchedPromise<unknown>): void {
+    answer.whenSettled(() => {
+      if (!answer.isRead) this.refuse(errors.notAwaited(verb));
+    });
+  }
+
+  /**
+   * Makes the response wait. Every request comes by here: it makes no promise more than it has to.
+   *
+   * @param onUnhandled hears of the error if it comes to the end of a chain, where nobody handles it
+   */
+  #await<Result>(
+    check: Promise<Result>,
+    onError: (error: unknown) => unknown,
+    onUnhandled: (error: unknown) => void,
+  ): WatchedPromise<Result> {
     this.#running++;
     const watched = new WatchedPromise<Result>((resolve, reject) => {
       check.then(
@@ -104,9 +147,15 @@ export class RequestOutcome {
           this.#finish();
         },
         error => {
-          watched.tolerate();
-          reject(onError(error));
-          this.#finish();
+          const answer = onError(error);
+          watched.tolerate(unhandled => {
+            // Of an error that came up on the way Node has to hear.
+            if (unhandled !== answer) void Promise.reject(unhandled);
+            else if (watched.isRead) onUnhandled(answer);
+          });
+          reject(answer);
+          // By then it has come to the end of every chain.
+          setImmediate(() => this.#finish());
         },
       );
     });

@@ -1,23 +1,32 @@
 import type { Context, Middleware } from 'koa';
-import { errors } from './errors.js';
+import { errors, statusOf } from './errors.js';
 import { requestOso } from './request-oso.js';
-import { discardResponse, isErrorOrNothing, isOnItsWay, refuse } from './response.js';
+import { isAnswered, isErrorOrNothing, isOnItsWay } from './response.js';
 
 /** See {@link KoaOso.requireAuthorization}. */
 export function requireAuthorization(): Middleware {
-  return async (ctx, next) => {
+  return async function requireAuthorization(ctx, next) {
     const { outcome, state } = requestOso(ctx);
+    const isDecided = () => state.authorized || state.skipped;
+    const missing = () => errors.authorizationMissing(ctx.method, ctx._matchedRoute);
+    const { guard } = outcome;
+    // What is answered when the handler is done is seen on the way back, what is answered before or later at the head.
+    guard.watch((status, isKoas) => {
+      const isFine = isDecided() || outcome.isRefused || headNeedsNone(ctx, status, isKoas);
+      return isFine ? undefined : missing();
+    });
     try {
       await next();
     } catch (error) {
-      if (!state.authorized && !state.skipped) discardResponse(ctx, error);
-      throw error;
+      const reason = error instanceof Error ? error : (outcome.refusal ?? missing());
+      if (!isDecided()) guard.withhold(reason, statusOf(error));
+      throw error ?? reason;
     }
     if (!outcome.isSettled) await outcome.settle();
-    if (state.authorized || state.skipped || outcome.refusal !== undefined || needsNone(ctx)) return;
-    const refusal = errors.authorizationMissing(ctx.method, ctx._matchedRoute);
+    if (guard.isOver || isDecided() || outcome.refusal !== undefined || needsNone(ctx)) return;
+    const refusal = missing();
     outcome.refuse(refusal);
-    refuse(ctx, refusal);
+    throw guard.takeBack(refusal);
   };
 }
 
@@ -26,7 +35,17 @@ export function requireAuthorization(): Middleware {
  * are: errors, 404 for an unknown path among them, and the OPTIONS that a router or CORS answers by itself.
  */
 function needsNone(ctx: Context): boolean {
-  if (isErrorOrNothing(ctx)) return true;
-  const isAutomatic = ctx._matchedRoute === undefined && !isOnItsWay(ctx) && !ctx.body;
-  return ctx.method === 'OPTIONS' && isAutomatic;
+  return isErrorOrNothing(ctx) || isAutomatic(ctx);
+}
+
+/** The same of the head that is about to be written. A status alone is not a word of the application: it begins as 404. */
+function headNeedsNone(ctx: Context, status: number, isKoas: () => boolean): boolean {
+  if (status >= 400) return isAnswered(ctx) || isKoas();
+  return isAutomatic(ctx) && isKoas();
+}
+
+function isAutomatic(ctx: Context): boolean {
+  const { body, method, _matchedRoute } = ctx;
+  const isBodiless = body === undefined || body === null || body === '';
+  return method === 'OPTIONS' && _matchedRoute === undefined && !isOnItsWay(ctx) && isBodiless;
 }

@@ -79,16 +79,16 @@ function routedPath(ctx: Context): string {
   return ctx.newRouterPath || ctx.path;
 }
 
-/** What routers go by. */
+/** What routers go by. A router may be made for a host, and a host can be rewritten as a path can. */
 function routing(ctx: Context): string {
-  return `${ctx.method} ${routedPath(ctx)}`;
+  return `${ctx.method} ${ctx.host} ${routedPath(ctx)}`;
 }
 
 const authorizedRoutes = new WeakMap<Context, Map<string, Set<unknown>>>();
 
 /**
  * Refuses a route that is matched without having been authorized: by a router that was not found (behind a `compose` of
- * one's own, in a mounted app), or after path or method were rewritten. Routers note the route that they matched on the
+ * one's own, in a mounted app), or after path, method or host were rewritten. Routers note the route that they matched on the
  * context before they run its handlers, and the note is where they are stopped.
  */
 function refuseOtherRoutes(ctx: Context, routes: unknown[]): void {
