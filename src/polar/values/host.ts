@@ -61,6 +61,8 @@ export class PolicyHost {
   #variablesMet = 0;
   /** Oso's own registry, to which it only ever adds. */
   readonly #types: ReadonlyMap<string | AnyClass, RegisteredClass>;
+  /** The registered classes by the prototypes of their instances: most values are found here at once. */
+  readonly #byPrototype = new Map<unknown, RegisteredClass>();
   readonly #dictionaryClass: AnyClass;
   /** How many items and fields have passed so far, in either direction. */
   converted = 0;
@@ -86,6 +88,9 @@ export class PolicyHost {
     this.#lineages.clear();
     this.#hasRelations = false;
     for (const type of this.#types.values()) {
+      const { prototype } = type.cls;
+      if (constructorOf(Object.create(prototype)) === type.cls)
+        this.#byPrototype.set(prototype, this.#types.get(type.cls) as RegisteredClass);
       for (const field of type.fields.values()) if (field instanceof Relation) this.#hasRelations = true;
     }
   }
@@ -122,6 +127,10 @@ export class PolicyHost {
   classOf(instance: Instance): RegisteredClass | undefined {
     if (instance.made) return undefined;
     const { value } = instance;
+    if (typeof value === 'object' && value !== null) {
+      const type = this.#byPrototype.get(Object.getPrototypeOf(value));
+      if (type !== undefined) return type;
+    }
     if (isConstructor(value)) return this.#types.get(value);
     const made = constructorOf(value);
     return made === undefined ? undefined : this.#types.get(made);
