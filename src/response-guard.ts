@@ -2,6 +2,7 @@ import type { ServerResponse } from 'node:http';
 import type { Context } from 'koa';
 import { currentOso } from './current-request.js';
 import { statusOf } from './errors.js';
+import { define } from './own-properties.js';
 import { cut, isAnswered, isOnItsWay, isUpgraded } from './response.js';
 
 /** What may be said against the head that is about to be written: the error that has to be answered in its place. */
@@ -261,7 +262,7 @@ export class ResponseGuard {
 
   #watchBody(): void {
     const { response } = this.#ctx;
-    Object.defineProperty(response, 'status', {
+    define(response, 'status', {
       configurable: true,
       get: () => getOf(response, 'status'),
       set: (status: number) => {
@@ -270,7 +271,7 @@ export class ResponseGuard {
         if (status >= 300) this.#currentRun().answers = true;
       },
     });
-    Object.defineProperty(response, 'body', {
+    define(response, 'body', {
       configurable: true,
       get: () => {
         if (this.#isAnswered) this.#currentRun().reads = true;
