@@ -583,8 +583,9 @@ describe('failing closed', () => {
         },
         { required: false },
       );
+      const told = once(app, 'error');
       await send('/', 'bob').expect(200, 'out');
-      await once(app, 'error');
+      await told;
       const failure = await send('/?stream', 'bob').catch(error => error);
       expect(failure).to.have.property('code', 'ECONNRESET');
       expect(errors.map(error => (error as { code?: string }).code)).to.include('ERR_KOA_OSO_FORBIDDEN');
