@@ -60,13 +60,13 @@ describe('RequestOso', () => {
   describe('authorize', () => {
     it('hands the unauthorized action the denial', async () => {
       const denials: Denial[] = [];
-      const { router, send } = await setUp({
+      const { router, send, koaOso } = await setUp({
         unauthorizedAction: (_ctx, denial) => void denials.push(denial),
       });
       router.post('/', ctx => ctx.oso.authorize(rent));
       await send('/', 'bob', 'post').expect(403);
       expect(denials).to.have.length(1);
-      const { duration, actor, ...rest } = denials[0] as Denial;
+      const { duration, actor, policyVersion, ...rest } = denials[0] as Denial;
       expect(rest).to.deep.equal({
         kind: 'authorize',
         action: 'POST',
@@ -77,6 +77,9 @@ describe('RequestOso', () => {
       });
       expect(actor).to.be.instanceOf(User).with.property('name', 'bob');
       expect(duration).to.be.greaterThan(0);
+      expect(policyVersion)
+        .to.equal(koaOso.policyVersion)
+        .and.match(/^[0-9a-f]{16}$/);
     });
 
     it('takes null for an actor as nobody, and undefined for a mistake', async () => {

@@ -13,6 +13,8 @@ import {
   type ErrorCode,
   KoaOso,
   KoaOsoError,
+  type PolicyRefusedError,
+  type PolicyWatcher,
   type RequestOso,
 } from 'koa-oso';
 import { Authorize, AuthorizedResource, CurrentActor, SkipAuthorization } from 'koa-oso/routing-controllers';
@@ -22,6 +24,25 @@ import { Expense, User } from './support/app.js';
 type Action = 'read' | 'approve';
 
 describe('types', () => {
+  it('reloadPolicy hands out an Oso, and says the version', () => {
+    (koaOso: KoaOso) => {
+      expectTypeOf(koaOso.reloadPolicy(oso => oso.loadFiles(['policy.polar']))).toEqualTypeOf<
+        Promise<string>
+      >();
+      koaOso.reloadPolicy(oso => oso.loadStr('f(1);'), { verify: oso => oso.isAllowed(1, 2, 3) });
+      koaOso.reloadPolicy(oso => oso.loadStr('f(1);'), { verify: () => {} });
+      // @ts-expect-error a verdict that is not yes or no
+      koaOso.reloadPolicy(oso => oso.loadStr('f(1);'), { verify: () => 'fine' });
+      // @ts-expect-error no function
+      koaOso.reloadPolicy('policy.polar');
+      expectTypeOf(koaOso.watchPolicy({ files: ['policy.polar'] })).toEqualTypeOf<PolicyWatcher>();
+      expectTypeOf(koaOso.policyVersion).toEqualTypeOf<string | undefined>();
+      expectTypeOf<Decision['policyVersion']>().toEqualTypeOf<string | undefined>();
+      expectTypeOf<PolicyRefusedError['line']>().toEqualTypeOf<number | undefined>();
+      expectTypeOf<PolicyRefusedError>().toExtend<KoaOsoError>();
+    };
+  });
+
   it('KoaOso<Actor, Action> narrows actor and action', () => {
     const narrow = new KoaOso<User, Action>({ getActor: () => new User('ann') });
     narrow.setGetActor(async () => null);

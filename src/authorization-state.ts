@@ -25,6 +25,8 @@ export interface Decision {
   readonly allowed: boolean;
   /** Milliseconds that the policy took. */
   readonly duration: number;
+  /** Which policy decided: a hash of its texts. Undefined where it was loaded before KoaOso was given the Oso. */
+  readonly policyVersion: string | undefined;
 }
 
 /** A decision that was not allowed, as the unauthorized action receives it. */

@@ -16,6 +16,8 @@ import { define, defineHidden, propertyOf } from './own-properties.js';
  * | `ERR_KOA_OSO_POLICY_FAILED` | 500 | the policy threw while it decided |
  * | `ERR_KOA_OSO_VALUE_REFUSED` | 500 | a value is nested too deep, too long or not exact, so that nothing can be decided about it |
  * | `ERR_KOA_OSO_UNREGISTERED_CLASS` | 500 | the policy names a class that Oso was not told about |
+ * | `ERR_KOA_OSO_ENGINE_DEAD` | 500 | Oso's WebAssembly engine has died of this question, or before |
+ * | `ERR_KOA_OSO_POLICY_REFUSED` | – | `reloadPolicy` or `watchPolicy`: the new policy was not taken, and the old one stays in force |
  * | `ERR_KOA_OSO_GET_ACTOR_FAILED` | 500 | `getActor`, or an `actor` function, threw |
  * | `ERR_KOA_OSO_LOADER_FAILED` | 500 | the `resource` function of a route check threw |
  * | `ERR_KOA_OSO_UNAUTHORIZED_ACTION_FAILED` | 500 | the unauthorized action threw something that is not an Error |
@@ -38,6 +40,8 @@ export type ErrorCode =
   | 'ERR_KOA_OSO_POLICY_FAILED'
   | 'ERR_KOA_OSO_VALUE_REFUSED'
   | 'ERR_KOA_OSO_UNREGISTERED_CLASS'
+  | 'ERR_KOA_OSO_ENGINE_DEAD'
+  | 'ERR_KOA_OSO_POLICY_REFUSED'
   | 'ERR_KOA_OSO_GET_ACTOR_FAILED'
   | 'ERR_KOA_OSO_LOADER_FAILED'
   | 'ERR_KOA_OSO_UNAUTHORIZED_ACTION_FAILED'
@@ -83,6 +87,68 @@ export class KoaOsoError extends Error {
   toJSON(): { name: string; code: ErrorCode; message: string } {
     return { name: this.name, code: this.code, message: this.message };
   }
+}
+
+/**
+ * A new policy was not taken, and the old one stays in force. `code` is `ERR_KOA_OSO_POLICY_REFUSED`; the message has the
+ * place and the reason, `cause` is what Oso or `verify` threw.
+ */
+export class PolicyRefusedError extends KoaOsoError {
+  /** The name of the file, as it was given to `loadFiles` or `loadStr`; undefined where no place is to blame. */
+  readonly file: string | undefined;
+  /** Starts at 1; undefined where no place is to blame. */
+  readonly line: number | undefined;
+  /** Starts at 1; undefined where no place is to blame. */
+  readonly column: number | undefined;
+
+  constructor(reason: string, cause: unknown) {
+    super(
+      'ERR_KOA_OSO_POLICY_REFUSED',
+      `The new policy was refused, and the old one stays in force: ${reason}.`,
+      cause,
+    );
+    const place = placeOf(cause);
+    this.file = place.file;
+    this.line = place.line;
+    this.column = place.column;
+  }
+}
+
+interface PlaceInPolicy {
+  readonly file: string | undefined;
+  readonly line: number | undefined;
+  readonly column: number | undefined;
+}
+
+/** Where in a policy an error says that it is: CompiledOso's by properties, Oso's in its message. */
+function placeOf(error: unknown): PlaceInPolicy {
+  if (!(error instanceof Error)) return { file: undefined, line: undefined, column: undefined };
+  const { file, line, column } = error as Partial<PlaceInPolicy>;
+  if (typeof line === 'number') return { file, line, column };
+  const said = / at line (\d+), column (\d+)(?: (?:of|in) file (.+?))?(?:[:.,]?$|, which |, [A-Z])/m.exec(
+    error.message,
+  );
+  return {
+    file: said?.[3] ?? (error as { filename?: string }).filename,
+    line: said?.[1] === undefined ? undefined : Number(said[1]),
+    column: said?.[2] === undefined ? undefined : Number(said[2]),
+  };
+}
+
+/**
+ * Why a policy does not load. What Oso says of a text holds none but the text; what is thrown while an inline query runs,
+ * or by an application's own function, may hold values.
+ */
+function whyRefused(cause: unknown): string {
+  if (!(cause instanceof Error)) return 'what loads it threw, see the cause';
+  const { code } = cause as { code?: unknown };
+  const isOwn = typeof code === 'string' && code.startsWith('ERR_KOA_OSO_');
+  const isOfText =
+    /^(Parse|Validation)Error::/.test(cause.name) ||
+    /^(Inline query failed: |Could not find file: |Polar files must have \.polar)/.test(cause.message);
+  const isOfFile = typeof code === 'string' && 'syscall' in cause;
+  if (isOwn || isOfText || isOfFile) return (cause.message.split('\n')[0] as string).replace(/[.:\s]+$/, '');
+  return /^[\w:]+$/.test(cause.name) ? `${cause.name}, see the cause` : 'what loads it threw, see the cause';
 }
 
 /** An error that carries its own HTTP answer, as `http-errors` makes them. */
@@ -282,6 +348,20 @@ export const errors = {
       `The policy names ${subject}, which is not registered with Oso. ${REGISTER}`,
       cause,
     );
+  },
+
+  engineDead(cause: unknown): KoaOsoError {
+    return new KoaOsoError(
+      'ERR_KOA_OSO_ENGINE_DEAD',
+      "Oso's WebAssembly engine has died: of a value that is nested too deep, or of a rule that recurses without end. " +
+        'The next question is put to a fresh engine with the same policy, if that can be had; if this error goes ' +
+        'on, call koaOso.reloadPolicy(…), or restart the process. CompiledOso answers without that engine.',
+      cause,
+    );
+  },
+
+  policyRefused(cause: unknown, reason = whyRefused(cause)): PolicyRefusedError {
+    return new PolicyRefusedError(reason, cause);
   },
 
   requestClassTaken(): KoaOsoError {

@@ -1,9 +1,12 @@
+import type Koa from 'koa';
 import type { Middleware } from 'koa';
 import { currentOso, runAsCurrent } from './current-request.js';
 import { answerWith, errors, statusOf } from './errors.js';
 import { given } from './options.js';
 import { define, propertyOf } from './own-properties.js';
-import { type PolicyEngine, prepare } from './policy-engine.js';
+import { type PolicyEngine, policyInForce, prepare } from './policy-engine.js';
+import { type PolicyWatcher, type WatchOptions, watchFiles } from './policy-watcher.js';
+import { type LoadPolicy, type ReloadOptions, reloadPolicy } from './reload-policy.js';
 import { denyByDefault, RequestOso, requestOso, requireAction } from './request-oso.js';
 import { RequestOutcome } from './request-outcome.js';
 import { requireAuthorization } from './require-authorization.js';
@@ -47,6 +50,8 @@ export interface KoaOsoOptions<Actor = DefaultActor, Action = DefaultAction> {
  */
 export class KoaOso<Actor = DefaultActor, Action = DefaultAction> {
   readonly #settings: Settings;
+  /** The apps that have had a request. */
+  readonly #apps = new Set<Koa>();
 
   /** @throws {KoaOsoError} `ERR_KOA_OSO_INVALID_ARGUMENT`, see {@link KoaOso.setOso} */
   constructor(options: KoaOsoOptions<Actor, Action> = {}) {
@@ -94,6 +99,75 @@ export class KoaOso<Actor = DefaultActor, Action = DefaultAction> {
     return this;
   }
 
+  /**
+   * Replaces the policy as a whole, or not at all. The new one is loaded into an engine of its own, with the classes and
+   * constants that are registered, and checked: its syntax, what Oso finds wrong with it, classes that are not registered,
+   * inline queries (`?=`), and `verify`. Then it takes over at once. If anything fails, the old policy stays in force.
+   *
+   * A request that is being answered keeps the policy that was in force at its first question. The Oso itself, if it is
+   * asked directly, goes by the new one at once. Reloads of one Oso run one after another, in the order of the calls. It
+   * also works after Oso's engine has died.
+   *
+   * @param load loads the policy into the Oso that it is given
+   * @returns the version of the new policy: the start of a hash of its texts, as in `decision.policyVersion`
+   * @throws {PolicyRefusedError} (rejects) `ERR_KOA_OSO_POLICY_REFUSED`, with file, line and column, if it was not taken
+   * @throws {KoaOsoError} (rejects) `ERR_KOA_OSO_NO_OSO` if there is no Oso
+   * @example
+   * await koaOso.reloadPolicy(oso => oso.loadFiles(['policy.polar']), {
+   *   verify: async oso => (await oso.isAllowed(admin, 'read', expense)) && !(await oso.isAllowed(null, 'read', expense)),
+   * });
+   */
+  async reloadPolicy(load: LoadPolicy, options: ReloadOptions = {}): Promise<string> {
+    functionGiven('load', load);
+    return reloadPolicy(this.#requireOso(), load, given(options));
+  }
+
+  /**
+   * Reloads the policy whenever one of its files has changed, for development. What goes wrong is told to the `error` event
+   * of the app, and the old policy stays in force; before the app has had a request, it is printed.
+   *
+   * It loads nothing by itself at first, and does not keep the process from ending.
+   *
+   * @throws an error of Node if the directory of a file is not there
+   * @example
+   * await oso.loadFiles(['policy.polar']);
+   * if (process.env.NODE_ENV !== 'production') koaOso.watchPolicy({ files: ['policy.polar'] });
+   */
+  watchPolicy(watchOptions: WatchOptions): PolicyWatcher {
+    const { files, ...options } = given(watchOptions);
+    const load = (oso: PolicyEngine) => oso.loadFiles([...files]);
+    return watchFiles(
+      files,
+      () => this.reloadPolicy(load, options),
+      error => this.#tell(error),
+    );
+  }
+
+  /** The version of the policy that is in force: see {@link KoaOso.reloadPolicy}. Undefined if it is not known. */
+  get policyVersion(): string | undefined {
+    const { oso } = this.#settings;
+    return oso && policyInForce(oso).seat.engine.policy?.version;
+  }
+
+  #requireOso(): PolicyEngine {
+    const { oso } = this.#settings;
+    if (oso === undefined) throw errors.noOso();
+    return oso;
+  }
+
+  /** Tells the apps of an error that no request has; the console, if no app listens. */
+  #tell(error: unknown): void {
+    try {
+      const listening = [...this.#apps].filter(app => app.listenerCount('error') > 0);
+      for (const app of listening) app.emit('error', error);
+      if (listening.length > 0) return;
+    } catch {
+      // A listener that throws must not end the process.
+    }
+    // biome-ignore lint/suspicious/noConsole: Koa prints the errors that nobody listens for, too.
+    console.error(error);
+  }
+
   /** The same as `app.use(koaOso.middleware())`, for apps that are made by a factory. */
   initApp(app: Usable): this {
     app.use(this.middleware());
@@ -111,6 +185,7 @@ export class KoaOso<Actor = DefaultActor, Action = DefaultAction> {
       const outer = propertyOf(ctx, 'oso') as RequestOso | undefined;
       if (outer?.by(this.#settings)) return next();
 
+      this.#apps.add(ctx.app);
       const guard = outer?.outcome.guard ?? new ResponseGuard(ctx);
       const outcome = new RequestOutcome(guard, outer?.outcome);
       const oso = new RequestOso(ctx, this.#settings, outcome, outer);

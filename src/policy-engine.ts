@@ -1,4 +1,6 @@
 import type { Oso } from 'oso';
+import { type Engine, Seat } from './engine/seat.js';
+import { EngineDeadError } from './engine/wasm.js';
 import { errors, KoaOsoError } from './errors.js';
 import { guardHost } from './guard/guarded-host.js';
 import { RefusedValueError } from './guard/limits.js';
@@ -39,59 +41,30 @@ export function prepare(oso: PolicyEngine): void {
   if (existing === undefined) oso.registerClass(HttpRequest, { name: 'Request' });
   else if (existing.cls !== HttpRequest) throw errors.requestClassTaken();
   readOwnOptionsOnly(oso);
-  failLoadsWithUnregisteredClasses(oso);
+  // A policy that names an unregistered class loads with a warning, and then fails or panics at the first query that gets
+  // to the name.
+  Seat.of(oso).refuseClasses = classes => errors.unregisteredClass(classes);
   prepared.add(oso);
 }
 
 /** Oso reads the options of a query with whatever is on Object.prototype: it would take conditions for results. */
 function readOwnOptionsOnly(oso: PolicyEngine): void {
-  const query = oso.query.bind(oso);
-  oso.query = (question, options = {}) => query(question, given(options));
-}
-
-/**
- * A policy that names an unregistered class loads with a warning, and then fails or panics at the first query that
- * gets to the name. The warning is the only trace of it, and Oso hands it out once: on its way to the console.
- */
-function failLoadsWithUnregisteredClasses(oso: PolicyEngine): void {
-  const ffi = oso.getFfi();
-  const nextMessage = ffi.nextMessage.bind(ffi);
-  let unknown: string[] = [];
-  ffi.nextMessage = () => {
-    const message: unknown = nextMessage();
-    const name = unknownSpecializer(message);
-    if (name === undefined) return message;
-    unknown.push(name);
-    return { kind: 'Warning', msg: '' };
+  const { query } = oso;
+  // By `this`: a sibling of the Oso, with another policy, has the same method.
+  oso.query = function (this: PolicyEngine, question, options = {}) {
+    return query.call(this, question, given(options));
   };
-
-  const failing =
-    <Args extends unknown[]>(load: (...args: Args) => Promise<void>) =>
-    async (...args: Args): Promise<void> => {
-      unknown = [];
-      await load.apply(oso, args);
-      if (unknown.length === 0) return;
-      oso.clearRules();
-      throw errors.unregisteredClass(unknown);
-    };
-  oso.loadFiles = failing(oso.loadFiles);
-  oso.loadStr = failing(oso.loadStr);
-}
-
-function unknownSpecializer(message: unknown): string | undefined {
-  if (typeof message !== 'object' || message === null || !('msg' in message)) return undefined;
-  return /^Unknown specializer (.+? at line \d+, column \d+(?: of file .+?)?):?$/m.exec(
-    String(message.msg),
-  )?.[1];
 }
 
 /**
  * Translates what Oso threw into an error that may be seen: Oso's messages print the actor and the resource whole.
  *
  * @param rule the rule that was asked
+ * @param engine that of Oso by which it was asked
  */
-export function engineError(rule: string, error: unknown): KoaOsoError {
+export function engineError(rule: string, error: unknown, engine: Engine): KoaOsoError {
   if (error instanceof KoaOsoError) return error;
+  if (error instanceof EngineDeadError) return errors.engineDead(error);
   if (!(error instanceof Error)) return errors.policyFailed(error);
   if (error instanceof RefusedValueError) return errors.valueRefused(error);
   if (error.name === 'RuntimeError::QueryForUndefinedRule') {
@@ -101,10 +74,45 @@ export function engineError(rule: string, error: unknown): KoaOsoError {
     const name = /^Unregistered class: ([\w:]+)\.$/.exec(error.message)?.[1];
     return errors.unregisteredClass(name === undefined ? [] : [name], error);
   }
-  return isPanic(error) ? errors.unregisteredClass([], error) : errors.policyFailed(error);
+  if (!isPanic(error)) return errors.policyFailed(error);
+  return engine.isSound ? errors.unregisteredClass([], error) : errors.engineDead(error);
 }
 
-/** An unregistered class can panic Oso's engine; freeing the query then fails in its place, and says so. */
+/**
+ * An unregistered class can panic Oso's engine, and what is nested too deep overflows its stack; freeing the query then
+ * fails in its place, and says so.
+ */
 function isPanic(error: Error): boolean {
   return error.name === 'RuntimeError' || error.message.startsWith('recursive use of an object');
+}
+
+/**
+ * The policy of an Oso, as a request holds on to it: while another one takes over, the Oso of the application goes with
+ * the new policy, and the old one is left to a sibling of it.
+ */
+export interface HeldPolicy {
+  oso: PolicyEngine;
+  seat: Seat;
+}
+
+const inForce = new WeakMap<PolicyEngine, HeldPolicy>();
+
+/** The policy by which an Oso decides now. */
+export function policyInForce(oso: PolicyEngine): HeldPolicy {
+  let held = inForce.get(oso);
+  if (held === undefined) {
+    held = { oso, seat: Seat.of(oso) };
+    inForce.set(oso, held);
+  }
+  return held;
+}
+
+/** Has the Oso decide by the policy of a sibling from now on. Who holds on to its policy of before keeps that. */
+export function takeOver(oso: PolicyEngine, sibling: PolicyEngine): void {
+  const before = policyInForce(oso);
+  const seat = Seat.of(sibling);
+  before.seat.exchangeWith(seat);
+  before.oso = sibling;
+  before.seat = seat;
+  inForce.delete(oso);
 }

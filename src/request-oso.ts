@@ -11,7 +11,7 @@ import { answerWith, errors, isClientError } from './errors.js';
 import { HttpRequest } from './http-request.js';
 import { given } from './options.js';
 import { propertyOf } from './own-properties.js';
-import { engineError, type PolicyEngine } from './policy-engine.js';
+import { engineError, type HeldPolicy, type PolicyEngine, policyInForce } from './policy-engine.js';
 import type { RequestOutcome } from './request-outcome.js';
 import type { Settings } from './settings.js';
 import type { DefaultAction, DefaultActor, ListQuery } from './types.js';
@@ -84,6 +84,8 @@ export class RequestOso<Actor = DefaultActor, Action = DefaultAction> {
   readonly #record: AuthorizationRecord;
   readonly #outer: RequestOso | undefined;
   #request: HttpRequest | undefined;
+  /** Which policy of an Oso this request goes by; kept by the outermost for those within. */
+  #policies: Map<PolicyEngine, HeldPolicy> | undefined;
   #actor: Actor | null | Promise<Actor | null> | undefined;
 
   /** @internal How the checks of this request force it to end. */
@@ -368,21 +370,41 @@ export class RequestOso<Actor = DefaultActor, Action = DefaultAction> {
     const action = hasAction ? this.#actionOf(asking) : undefined;
     const found = 'actor' in asking ? actorOf(asking.actor) : this.#findActor();
     const actor = isPromise(found) ? await found : found;
-    const { oso } = this.#settings;
-    if (oso === undefined) throw errors.noOso();
+    const { oso, seat } = this.#policy();
+    const { engine } = seat;
 
     const start = performance.now();
     let answer: Answer;
     try {
       answer = await ask(oso, actor, action, asked);
     } catch (error) {
-      throw engineError(rule, error);
+      throw engineError(rule, error, engine);
     }
     const duration = performance.now() - start;
     const allowed = collects || answer === true;
-    const decision = { kind, actor, action, resource: asked, field, allowed, duration };
+    const policyVersion = engine.policy?.version;
+    const decision = { kind, actor, action, resource: asked, field, allowed, duration, policyVersion };
     if (!this.outcome.isClosed) this.#record.add(decision);
     return conclude(answer, decision);
+  }
+
+  /**
+   * The policy that decides: of a request, the one that was in force at its first question, so that no request is answered
+   * by a mixture of two. After its answer (events of a stream, messages of a socket) it is the one that is in force.
+   */
+  #policy(): HeldPolicy {
+    const { oso } = this.#settings;
+    if (oso === undefined) throw errors.noOso();
+    if (this.outcome.isClosed) return policyInForce(oso);
+    let root = this as unknown as RequestOso;
+    while (root.#outer !== undefined) root = root.#outer;
+    root.#policies ??= new Map();
+    let held = root.#policies.get(oso);
+    if (held === undefined) {
+      held = policyInForce(oso);
+      root.#policies.set(oso, held);
+    }
+    return held;
   }
 
   #actionOf(options: DecisionOptions<Actor, Action>): unknown {

@@ -97,7 +97,7 @@ for (const engine of [Oso, CompiledOso] as Engine[]) {
       expect(error.message).to.include("'User'");
     });
 
-    it('has lists refused without an adapter of koa-oso, or with a policy that was loaded before', async () => {
+    it('has lists refused without an adapter of koa-oso, or with a policy of which the text is not known', async () => {
       const without = make();
       registerEntities(without, description);
       await without.loadStr(POLICY);
@@ -110,6 +110,8 @@ for (const engine of [Oso, CompiledOso] as Engine[]) {
       await late.loadStr(POLICY);
       registerEntities(late, description);
       late.setDataFilteringAdapter(arrayAdapter(description, arrays));
+      // CompiledOso notes every text from the start.
+      if (late instanceof CompiledOso) return;
       const unknown = await codeOf(() => late.authorizedQuery(ann, 'read', Expense));
       expect(unknown).to.have.property('code', 'ERR_KOA_OSO_INVALID_ARGUMENT');
       expect(unknown.message).to.include('loaded after registerEntities');

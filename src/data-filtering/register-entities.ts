@@ -15,7 +15,9 @@ import { COMPARE, type Obstacle, Unfilterable } from './unfilterable.js';
 export interface FilteringEngine
   extends Pick<Oso, 'getFfi' | 'query' | 'registerClass' | 'registerConstant'> {
   authorizedQuery(actor: never, action: never, resourceClass: never): Promise<unknown>;
-  getHost(): Pick<Host, 'externalOp' | 'getType' | 'toPolar' | 'types'> & { adapter: unknown };
+  getHost(): Pick<Host, 'externalOp' | 'getType' | 'registerMros' | 'toPolar' | 'types'> & {
+    adapter: unknown;
+  };
 }
 
 type Host = ReturnType<Oso['getHost']>;
@@ -50,10 +52,30 @@ export function registerSchema(oso: FilteringEngine, schema: Schema): void {
       oso.registerClass(entity.class, { name: entity.name, fields: fieldsOf(entity) });
     }
   }
-  const text = new PolicyText(oso);
-  const evaluator = oso instanceof CompiledOso ? oso : new PlainOso(oso, text);
-  oso.authorizedQuery = (actor, action, resourceClass) =>
-    authorizedQuery(oso, evaluator, schema, text, actor, action, resourceClass as Class | string);
+  readerOf(oso);
+  // By `this`: a sibling of the Oso, with another policy, has the same method.
+  oso.authorizedQuery = function (this: FilteringEngine, actor, action, resourceClass) {
+    const { evaluator, text } = readerOf(this);
+    return authorizedQuery(this, evaluator, schema, text, actor, action, resourceClass as Class | string);
+  };
+}
+
+/** What reads the policy of an Oso. */
+interface PolicyReader {
+  readonly text: PolicyText;
+  readonly evaluator: Evaluator;
+}
+
+const readers = new WeakMap<FilteringEngine, PolicyReader>();
+
+function readerOf(oso: FilteringEngine): PolicyReader {
+  let reader = readers.get(oso);
+  if (reader === undefined) {
+    const text = new PolicyText(oso);
+    reader = { text, evaluator: oso instanceof CompiledOso ? oso : new PlainOso(oso, text) };
+    readers.set(oso, reader);
+  }
+  return reader;
 }
 
 function fieldsOf(entity: Entity): Map<string, Class | FollowedRelation> {

@@ -1,21 +1,11 @@
-import { readFile } from 'node:fs/promises';
 import { Oso } from 'oso';
-import {
-  CompiledPolicy,
-  checkClasses,
-  type Policy,
-  readPolicy,
-  type UnreadPolicy,
-} from './compile/policy.js';
+import { type Engine, type LoadedPolicy, Seat, SIBLING } from '../engine/seat.js';
+import { soundInstance } from '../engine/wasm.js';
+import { CompiledPolicy, checkClasses, readPolicy } from './compile/policy.js';
 import { describePlace, NotCovered, PolicyError, type PolicyPlace } from './errors.js';
 import type { Budget } from './evaluate/machine.js';
 import type { Observer } from './observe.js';
-import {
-  InlineQueryFailedError,
-  PolarFileExtensionError,
-  PolarFileNotFoundError,
-  Predicate,
-} from './oso-internals.js';
+import { Predicate } from './oso-internals.js';
 import { type Alternatives, type Bindings, type CompiledQuery, compileQuery, Query } from './query.js';
 import { PolicySource, placeOf } from './syntax/source.js';
 import { type EqualityFn, PolicyHost } from './values/host.js';
@@ -96,21 +86,31 @@ export class CompiledOso<
   Request = unknown,
   AdapterQuery = unknown,
 > extends Oso<Actor, Action, Resource, Field, Request, AdapterQuery> {
-  readonly #host: PolicyHost;
+  readonly #options: CompiledOsoOptions;
+  #host: PolicyHost;
+  readonly #seat: Seat;
   readonly #budget: Budget;
   readonly #onFallback: ((fallback: Fallback) => void) | undefined;
   readonly #fallbacks = new Map<string, FallbackCount>();
   /** Oso's engine logs what it does where the environment asks for it; the compiled form does not. */
   readonly #logging = Boolean(process.env.POLAR_LOG ?? process.env.RUST_LOG);
   #observer: Observer | undefined;
-  #policy: Policy | UnreadPolicy = readPolicy([]);
+  #isFreed = false;
+  /** What was compiled last, and of what. */
   #compiled: CompiledPolicy | undefined;
+  #compiledOf: LoadedPolicy | undefined;
+  /** The same for all policies that siblings have, so that a policy that takes over is compiled once. */
+  #compilations = new WeakMap<LoadedPolicy, CompiledPolicy>();
   readonly #queries = new Map<string, CompiledQuery>();
 
   /** Takes what Oso's constructor takes, and {@link CompiledOsoOptions}. */
   constructor(options: CompiledOsoOptions = {}) {
     const given = own(options);
+    // Oso's constructor makes its engine there.
+    soundInstance();
     super(given);
+    this.#options = given;
+    this.#seat = Seat.of(this, true);
     this.#budget = { ...DEFAULT_BUDGET, ...given.budget };
     this.#onFallback = given.onFallback;
     this.#observer = given.observer;
@@ -150,16 +150,20 @@ export class CompiledOso<
     this.#forgetCompiled();
   }
 
-  /** As in Oso. */
-  override clearRules(): void {
-    super.clearRules();
-    this.#setPolicy([]);
-  }
-
   /** As in Oso: there are no answers after that, only errors. */
   override free(): void {
     super.free();
-    this.#leaveToOso('it was freed');
+    this.#isFreed = true;
+    this.#forgetCompiled();
+  }
+
+  /** @internal Another one with the same options, and the same classes and constants. */
+  [SIBLING](): unknown {
+    const options = { ...this.#options, observer: this.#observer };
+    const sibling = Reflect.construct(CompiledOso, [options], this.constructor) as CompiledOso;
+    sibling.#host = this.#host;
+    sibling.#compilations = this.#compilations;
+    return sibling;
   }
 
   /**
@@ -167,17 +171,8 @@ export class CompiledOso<
    * registered, as the first query to reach it would fail. Nothing is loaded then.
    */
   override async loadFiles(filenames: string[]): Promise<void> {
-    const before = await Promise.all(filenames.map(readIfThere));
-    const load = async (): Promise<void> => super.loadFiles(filenames);
-    await this.#load(
-      load,
-      before.map((text, at) => new PolicySource(text ?? '', filenames[at])),
-    );
-    const after = await Promise.all(filenames.map(readIfThere));
-    const changed = after.findIndex((text, at) => text !== before[at]);
-    if (changed === -1) return;
-    // Which of the two texts Oso has read cannot be told.
-    this.#leaveToOso('the file changed while it was loaded', new PolicySource('', filenames[changed]));
+    await super.loadFiles(filenames);
+    this.#checkClasses();
   }
 
   /**
@@ -185,8 +180,8 @@ export class CompiledOso<
    * registered, as the first query to reach it would fail. Nothing is loaded then.
    */
   override async loadStr(contents: string, filename?: string): Promise<void> {
-    const load = async (): Promise<void> => super.loadStr(contents, filename);
-    await this.#load(load, [new PolicySource(contents, filename)]);
+    await super.loadStr(contents, filename);
+    this.#checkClasses();
   }
 
   /** As in Oso. */
@@ -201,6 +196,7 @@ export class CompiledOso<
    * and whatever host code throws.
    */
   override async queryRuleOnce(name: string, ...args: unknown[]): Promise<boolean> {
+    const { engine } = this.#seat;
     try {
       const policy = this.#ready();
       const fact = policy.predicate(name)?.fact(args);
@@ -212,7 +208,7 @@ export class CompiledOso<
       return await query.settle(outcome);
     } catch (error) {
       if (!(error instanceof NotCovered)) throw error;
-      const results = this.#fallBack(error, new Predicate(name, args), undefined);
+      const results = this.#fallBack(error, new Predicate(name, args), undefined, engine);
       const { done } = await results.next();
       await results.return();
       return !done;
@@ -235,7 +231,7 @@ export class CompiledOso<
       return this.#fallBack(new NotCovered('partial evaluation', undefined), query, options);
     }
     try {
-      return this.#results(this.#prepare(query, options), query, options);
+      return this.#results(this.#prepare(query, options), query, options, this.#seat.engine);
     } catch (error) {
       if (!(error instanceof NotCovered)) throw error;
       return this.#fallBack(error, query, options);
@@ -246,6 +242,7 @@ export class CompiledOso<
     query: Query,
     question: Predicate | string,
     options: QueryOptions | undefined,
+    engine: Engine,
   ): AsyncGenerator<Bindings, void, undefined> {
     let found = 0;
     let notCovered: NotCovered;
@@ -261,7 +258,7 @@ export class CompiledOso<
       notCovered = error;
     }
     // Oso's engine finds the same results in the same order: those already given are not given again.
-    for await (const bindings of this.#fallBack(notCovered, question, options)) {
+    for await (const bindings of this.#fallBack(notCovered, question, options, engine)) {
       if (found > 0) found--;
       else yield bindings;
     }
@@ -297,47 +294,44 @@ export class CompiledOso<
 
   /** The compiled policy; throws NotCovered where there cannot be one. */
   #ready(): CompiledPolicy {
-    if (this.#compiled !== undefined) return this.#compiled;
-    const policy = this.#policy;
+    const { policy } = this.#seat.engine;
+    if (policy === this.#compiledOf && this.#compiled !== undefined) return this.#compiled;
+    if (policy === undefined) throw new NotCovered('a policy of which the text is not known', undefined);
+    return this.#compile(policy);
+  }
+
+  #compile(policy: LoadedPolicy): CompiledPolicy {
     if (this.#logging) throw new NotCovered('logging by POLAR_LOG or RUST_LOG', undefined);
-    if ('reason' in policy) {
-      throw new NotCovered(`the policy text: ${policy.reason}`, { rule: undefined, ...placeOf(policy) });
+    if (this.#isFreed) throw new NotCovered('an Oso that was freed', undefined);
+    let compiled = this.#compilations.get(policy);
+    if (compiled === undefined) {
+      const read = readTexts(policy);
+      if ('reason' in read) {
+        throw new NotCovered(`the policy text: ${read.reason}`, { rule: undefined, ...placeOf(read) });
+      }
+      compiled = new CompiledPolicy(read, this.#host, this.#observer);
+      this.#compilations.set(policy, compiled);
     }
-    this.#compiled = new CompiledPolicy(policy, this.#host, this.#observer);
-    return this.#compiled;
+    this.#queries.clear();
+    this.#compiled = compiled;
+    this.#compiledOf = policy;
+    return compiled;
   }
 
   #forgetCompiled(): void {
+    if (this.#compiledOf !== undefined) this.#compilations.delete(this.#compiledOf);
     this.#compiled = undefined;
+    this.#compiledOf = undefined;
     this.#queries.clear();
   }
 
-  /** Has Oso's engine answer all queries, because it cannot be told what it has loaded. */
-  #leaveToOso(reason: string, source: PolicySource = new PolicySource('')): void {
-    this.#policy = { reason, source, offset: 0 };
-    this.#forgetCompiled();
-  }
-
-  #setPolicy(sources: readonly PolicySource[]): void {
-    this.#policy = readPolicy(sources);
-    this.#forgetCompiled();
-  }
-
-  async #load(load: () => Promise<void>, sources: readonly PolicySource[]): Promise<void> {
-    if (sources.length === 0) return load();
+  #checkClasses(): void {
+    const { policy } = this.#seat.engine;
+    if (policy === undefined) return;
+    const read = readTexts(policy);
+    if ('reason' in read) return;
     try {
-      await load();
-    } catch (error) {
-      // An inline query that fails leaves the policy loaded.
-      if (error instanceof InlineQueryFailedError) this.#setPolicy(sources);
-      else if (!leavesNothingLoaded(error))
-        this.#leaveToOso('the policy failed while it was loaded', sources[0]);
-      throw error;
-    }
-    this.#setPolicy(sources);
-    if ('reason' in this.#policy) return;
-    try {
-      checkClasses(this.#policy, this.#host);
+      checkClasses(read, this.#host);
     } catch (error) {
       this.clearRules();
       throw error;
@@ -348,6 +342,7 @@ export class CompiledOso<
     { construct, place, refusal }: NotCovered,
     query: Predicate | string,
     options: QueryOptions | undefined,
+    engine: Engine = this.#seat.engine,
   ): QueryResult {
     if (refusal !== undefined) throw refusal;
     this.#report({
@@ -357,7 +352,9 @@ export class CompiledOso<
       line: place?.line,
       column: place?.column,
     });
-    return withoutValues(super.query(query, options), place);
+    // The policy may have been replaced since the query began; it ends on that by which it began.
+    const results = this.#seat.during(engine, () => super.query(query, options));
+    return withoutValues(results, place);
   }
 
   #report(fallback: Fallback): void {
@@ -375,22 +372,8 @@ function own<Options extends object>(options: Options): Options {
   return { __proto__: null, ...options };
 }
 
-async function readIfThere(filename: string): Promise<string | undefined> {
-  try {
-    return await readFile(filename, 'utf8');
-  } catch {
-    // Oso says what is wrong with it.
-    return undefined;
-  }
-}
-
-/** Oso's own errors about files and policies come before anything is loaded, or clear what was. */
-function leavesNothingLoaded(error: unknown): boolean {
-  if (error instanceof PolarFileNotFoundError || error instanceof PolarFileExtensionError) return true;
-  return (
-    error instanceof Error &&
-    /^(ParseError::|ValidationError::|RuntimeError::MultipleLoadError)/.test(error.name)
-  );
+function readTexts({ texts }: LoadedPolicy): ReturnType<typeof readPolicy> {
+  return readPolicy(texts.map(({ src, filename }) => new PolicySource(src, filename)));
 }
 
 /** Passes results on; the errors of Oso's engine, which hold values, as errors that hold none. */

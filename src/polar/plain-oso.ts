@@ -2,6 +2,7 @@ import type { Oso } from 'oso';
 import { Variable } from 'oso';
 import type { PolicyText } from '../data-filtering/policy/find-construct.js';
 import type { FilteringEngine } from '../data-filtering/register-entities.js';
+import type { LoadedPolicy } from '../engine/seat.js';
 import { CompiledPolicy } from './compile/policy.js';
 import { DEFAULT_BUDGET } from './compiled-oso.js';
 import { NotCovered } from './errors.js';
@@ -20,27 +21,20 @@ export class PlainOso {
   readonly #oso: FilteringEngine;
   readonly #text: PolicyText;
   #compiled: Promise<{ policy: CompiledPolicy; host: PolicyHost }> | undefined;
+  #compiledOf: LoadedPolicy | undefined;
+  #revision: number | undefined;
 
   constructor(oso: FilteringEngine, text: PolicyText) {
     this.#oso = oso;
     this.#text = text;
-    const registerConstant = oso.registerConstant.bind(oso);
-    oso.registerConstant = (value, name) => {
-      registerConstant(value, name);
-      this.#compiled = undefined;
-    };
-    const registerClass = oso.registerClass.bind(oso);
-    oso.registerClass = (...args) => {
-      registerClass(...args);
-      this.#compiled = undefined;
-    };
-    text.onLoad(() => {
-      this.#compiled = undefined;
-    });
   }
 
   /** As {@link CompiledOso.constraintsOf}. */
   async constraintsOf(unknowns: Unknowns, name: string, ...args: unknown[]): Promise<Alternatives> {
+    const { loaded, revision } = this.#text;
+    if (loaded !== this.#compiledOf || revision !== this.#revision) this.#compiled = undefined;
+    this.#compiledOf = loaded;
+    this.#revision = revision;
     this.#compiled ??= this.#compile();
     const { policy, host } = await this.#compiled;
     return Query.forRule(policy, host, DEFAULT_BUDGET, name, args, undefined, unknowns).alternatives();

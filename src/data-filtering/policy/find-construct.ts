@@ -1,42 +1,38 @@
-import type { Oso } from 'oso';
+import { type EngineOwner, type LoadedPolicy, Seat } from '../../engine/seat.js';
 import { type Policy, readPolicy } from '../../polar/compile/policy.js';
 import { formatPlace, type Place, PolicySource, placeOf } from '../../polar/syntax/source.js';
 import type { Rule, Term } from '../../polar/syntax/tree.js';
 import type { Construct } from '../unfilterable.js';
 
-interface OsoSource {
-  readonly src: string;
-  readonly filename?: string;
-}
-
 /** The text of the policy that an Oso has loaded. Oso's engine keeps it to itself, so it is noted on its way there. */
 export class PolicyText {
-  #sources: readonly PolicySource[] = [];
+  readonly #seat: Seat;
+  #readOf: LoadedPolicy | undefined;
   #policy: Policy | undefined;
   #cut: string | undefined;
-  #onLoad: () => void = () => {};
 
-  constructor(oso: Pick<Oso, 'getFfi'>) {
-    const ffi = oso.getFfi() as { load(sources: readonly OsoSource[]): void };
-    const load = ffi.load.bind(ffi);
-    ffi.load = sources => {
-      load(sources);
-      this.#sources = sources.map(({ src, filename }) => new PolicySource(src, filename));
-      this.#policy = undefined;
-      this.#onLoad();
-    };
+  constructor(oso: EngineOwner) {
+    this.#seat = Seat.of(oso);
   }
 
-  /** Calls `listener` after each load. */
-  onLoad(listener: () => void): void {
-    this.#onLoad = listener;
+  /** What is loaded; another object after each load. */
+  get loaded(): LoadedPolicy | undefined {
+    return this.#seat.engine.policy;
+  }
+
+  /** Changes whenever a constant or a class is registered. */
+  get revision(): number {
+    return this.#seat.revision;
   }
 
   /** The rules that were loaded; undefined where that was before the text was noted, or where it cannot be read. */
   get policy(): Policy | undefined {
-    if (this.#policy !== undefined) return this.#policy;
-    if (this.#sources.length === 0) return undefined;
-    const policy = readPolicy(this.#sources);
+    const { loaded } = this;
+    if (loaded === undefined || loaded.texts.length === 0) return undefined;
+    if (loaded === this.#readOf) return this.#policy;
+    this.#readOf = loaded;
+    this.#policy = undefined;
+    const policy = readPolicy(loaded.texts.map(({ src, filename }) => new PolicySource(src, filename)));
     if ('reason' in policy) return undefined;
     this.#policy = policy;
     [this.#cut] = this.#find(term => term.kind === 'operation' && term.operator === 'cut');
