@@ -189,6 +189,19 @@ export function answerWith(thrown: unknown): Error {
   return error;
 }
 
+/**
+ * What a handler threw, in a form that Koa can answer with: `undefined` and `null` it takes for no error, and an error that
+ * throws when it is read stops it, so that the request would never end.
+ */
+export function thrownBy(thrown: unknown): unknown {
+  try {
+    if (thrown === undefined || thrown === null) return new Error(`non-error thrown: ${thrown}`);
+    return thrown instanceof Error ? answerable(thrown) : thrown;
+  } catch {
+    return new Error('The error that was thrown cannot be read.');
+  }
+}
+
 /** What Koa reads of an error. */
 const READ_BY_KOA = [
   'message',
@@ -213,6 +226,8 @@ function answerable(thrown: Error): Error {
       : {};
   const isKept = isWhole && !isProxy(thrown) && Object.isExtensible(thrown);
   try {
+    // Koa asks by this whether it is an error.
+    Object.prototype.toString.call(thrown);
     if (isKept) return withProperties(thrown, { ...fixed(thrown, read), ...filledIn });
   } catch {
     // It has a property that cannot be defined again.

@@ -1,7 +1,7 @@
 import type Koa from 'koa';
 import type { Middleware } from 'koa';
 import { currentOso, runAsCurrent } from './current-request.js';
-import { answerWith, errors, statusOf } from './errors.js';
+import { answerWith, errors, statusOf, thrownBy } from './errors.js';
 import { given } from './options.js';
 import { define, propertyOf } from './own-properties.js';
 import { type PolicyEngine, policyInForce, prepare } from './policy-engine.js';
@@ -202,7 +202,7 @@ export class KoaOso<Actor = DefaultActor, Action = DefaultAction> {
         else if (!outcome.isSettled) guard.withhold(answerWith(error), statusOf(error));
         outcome.closeWithError();
         if (guard.hasTold(error)) return;
-        throw error ?? refusal;
+        throw thrownBy(error ?? refusal);
       } finally {
         if (outer !== undefined) ctx.oso = outer;
         else guard.isHandlerDone = true;

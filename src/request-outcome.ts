@@ -147,7 +147,7 @@ export class RequestOutcome {
           this.#finish();
         },
         error => {
-          const answer = onError(error);
+          const answer = this.#answerTo(error, onError);
           watched.tolerate(unhandled => {
             // Of an error that came up on the way Node has to hear.
             if (unhandled !== answer) void Promise.reject(unhandled);
@@ -160,6 +160,15 @@ export class RequestOutcome {
       );
     });
     return watched;
+  }
+
+  /** A check settles whatever happens: the handler waits for it. */
+  #answerTo(error: unknown, onError: (error: unknown) => unknown): unknown {
+    try {
+      return onError(error);
+    } catch (failure) {
+      return failure;
+    }
   }
 
   #finish(): void {

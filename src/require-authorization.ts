@@ -1,5 +1,5 @@
 import type { Context, Middleware } from 'koa';
-import { errors, statusOf } from './errors.js';
+import { errors, statusOf, thrownBy } from './errors.js';
 import { requestOso } from './request-oso.js';
 import { isAnswered, isErrorOrNothing, isOnItsWay } from './response.js';
 
@@ -20,7 +20,7 @@ export function requireAuthorization(): Middleware {
     } catch (error) {
       const reason = error instanceof Error ? error : (outcome.refusal ?? missing());
       if (!isDecided()) guard.withhold(reason, statusOf(error));
-      throw error ?? reason;
+      throw error === undefined || error === null ? reason : thrownBy(error);
     }
     if (!outcome.isSettled) await outcome.settle();
     if (guard.isOver || isDecided() || outcome.refusal !== undefined || needsNone(ctx)) return;

@@ -627,6 +627,23 @@ describe('what is answered late', () => {
       }
     }
 
+    for (const [name, make, status] of hostile) {
+      for (const place of ['unauthorized', 'refused', 'authorized']) {
+        it(`ends also if the handler itself throws it, ${place}: ${name}`, async () => {
+          const { get } = await appOf(async ctx => {
+            ctx.body = SECRET;
+            if (place === 'refused') void deny(ctx);
+            if (place === 'authorized') ctx.oso.skipAuthorization();
+            throw make();
+          });
+          const response = await get().timeout(2000);
+          // Koa knows nothing of httpCode, and of undefined the refusal takes the place.
+          expect(response.status).to.be.oneOf([status, 500, 403]);
+          expect(wire(response)).not.to.contain(SECRET);
+        });
+      }
+    }
+
     it('ends also if the handler itself throws undefined, refused or unauthorized', async () => {
       const { get } = await appOf(async ctx => {
         ctx.body = SECRET;
