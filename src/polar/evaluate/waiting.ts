@@ -38,10 +38,16 @@ export function attach(machine: Machine, variable: Logical, condition: Waiting):
   machine.onUndo(new Attachment(machine, variable, waiting));
 }
 
+const NONE: readonly Waiting[] = [];
+
 /** The conditions that wait for a variable, in the order in which they came. */
 export function conditionsOn(machine: Machine, variable: Logical): readonly Waiting[] {
+  const latest = variable.waiting;
+  if (latest === undefined) return NONE;
+  // Nearly always there is only one.
+  if (latest.earlier === undefined) return [latest.condition];
   const conditions: Waiting[] = [];
-  for (let waits = variable.waiting; waits !== undefined; waits = waits.earlier) {
+  for (let waits: Waits | undefined = latest; waits !== undefined; waits = waits.earlier) {
     conditions.push(waits.condition);
   }
   machine.visit(conditions.length);
@@ -73,7 +79,10 @@ export function wake(machine: Machine, next: Code): Code {
   for (const variable of woken) {
     if (holdsNaN(variable, machine)) throw new NotCovered('nan for a variable with conditions', undefined);
   }
-  const conditions = woken.flatMap(variable => conditionsOn(machine, variable));
+  const conditions =
+    woken.length === 1
+      ? conditionsOn(machine, woken[0] as Logical)
+      : woken.flatMap(variable => conditionsOn(machine, variable));
   // What cannot hold fails before anything is asked that could be an error.
   return conditions.some(condition => cannotHold(machine, condition))
     ? machine.fail()

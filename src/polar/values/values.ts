@@ -222,21 +222,24 @@ export function holdsOpenVariable(value: Value, meter: Meter): boolean {
 function some(value: Value, test: (part: Value) => boolean, meter: Meter): boolean {
   const first = deref(value);
   if (test(first)) return true;
-  if (typeof first !== 'object' || first instanceof Instance) return false;
+  if (!hasParts(first)) return false;
   const open: Value[] = [];
   let seen = 0;
-  try {
-    pushParts(open, first);
-    for (let top = open.pop(); top !== undefined; top = open.pop()) {
-      const part = deref(top);
-      if (test(part)) return true;
-      if (++seen > MAX_NODES) throw new NotCovered('a value that holds itself', undefined);
-      pushParts(open, part);
-    }
-    return false;
-  } finally {
-    meter.visit(seen + open.length);
+  let found = false;
+  pushParts(open, first);
+  for (let top = open.pop(); top !== undefined && !found; top = open.pop()) {
+    const part = deref(top);
+    found = test(part);
+    if (++seen > MAX_NODES) throw new NotCovered('a value that holds itself', undefined);
+    pushParts(open, part);
   }
+  meter.visit(seen + open.length);
+  return found;
+}
+
+function hasParts(value: Value): boolean {
+  if (value instanceof List) return value.length > 0 || value.rest !== undefined;
+  return (value instanceof Dictionary || value instanceof Pattern) && value.fields.size > 0;
 }
 
 /** Whether a variable is found in a value. */
