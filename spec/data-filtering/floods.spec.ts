@@ -175,6 +175,7 @@ describe('floods of values in lists', () => {
       compareColumns: () => 1,
       in: () => 1,
       isNull: () => 1,
+      readable: () => undefined,
       isNotNull: () => 1,
       exists: () => 1,
     };

@@ -27,6 +27,7 @@ function expense(id: number, fields: Partial<Expense>): Expense {
     note: null,
     amount: null,
     cents: 100 * id,
+    points: null,
     status: 'draft',
     paid: false,
     flagged: null,

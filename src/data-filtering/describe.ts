@@ -4,7 +4,7 @@ import { errors } from './errors.js';
 import type { Entity, EntityRelation, Field, FieldType, JoinTable, Schema } from './schema.js';
 
 /**
- * The type of a field, as policies see its values: `integer` is of 32 bits, `bigint` is read as a string, `date` as a
+ * The type of a field, as policies see its values: `integer` is of 32 or 64 bits, `bigint` is read as a string, `date` as a
  * `Date`, and `{ enum: […] }` is one of these strings.
  */
 export type FieldTypeDescription =
@@ -66,7 +66,12 @@ export interface EntityDescription {
 /** Entities by the names that policies call them. */
 export type SchemaDescription = Readonly<Record<string, EntityDescription>>;
 
-const INT4 = { kind: 'integer', min: -(2 ** 31), max: 2 ** 31 - 1 } as const;
+/** What policies can read. */
+const INTEGER = {
+  kind: 'integer',
+  min: Number.MIN_SAFE_INTEGER,
+  max: Number.MAX_SAFE_INTEGER,
+} as const;
 
 /**
  * Makes a schema of its description.
@@ -109,7 +114,15 @@ function fieldOf(name: string, described: FieldTypeDescription | FieldDescriptio
     nullable = false,
     column = name,
   } = given(isFieldDescription(described) ? described : { type: described });
-  return { name, column, nullable, type: typeOf(type) };
+  // Which database it is described for is not known here.
+  return {
+    name,
+    column,
+    nullable,
+    type: typeOf(type),
+    mayBeNaN: type === 'number' || type === 'date',
+    mayFail: typeof type === 'object' || type === 'text' || type === 'uuid' ? 'in order' : true,
+  };
 }
 
 function isFieldDescription(
@@ -120,7 +133,7 @@ function isFieldDescription(
 
 function typeOf(type: FieldTypeDescription): FieldType {
   if (typeof type === 'object') return { kind: 'enum', values: type.enum };
-  return type === 'integer' ? INT4 : { kind: type };
+  return type === 'integer' ? INTEGER : { kind: type };
 }
 
 function requireField(fields: ReadonlyMap<string, Field>, entity: string, name: string): Field {

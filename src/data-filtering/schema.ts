@@ -25,6 +25,13 @@ export interface Field {
   readonly column: string;
   readonly type: FieldType;
   readonly nullable: boolean;
+  /** It may hold what no order holds of, as nothing does of NaN: `not (a < b)` is more than `a >= b` then. */
+  readonly mayBeNaN?: boolean;
+  /**
+   * It may hold what is an error to policies that read it: whole numbers beyond 2^53, or in SQLite values of other
+   * types. Text may fail only `in order`: whatever is in its place is different from it, which is no error.
+   */
+  readonly mayFail?: boolean | 'in order';
   /** What the database keeps for a value, where it is not the value itself. */
   readonly toDatabase?: (value: unknown) => unknown;
 }

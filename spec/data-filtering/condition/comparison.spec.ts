@@ -35,11 +35,18 @@ const held: readonly { readonly type: FieldType; readonly values: readonly unkno
   { type: { kind: 'enum', values: ['draft', 'paid'] }, values: ['draft', 'paid'] },
   { type: { kind: 'integer', min: -10, max: 10 }, values: [-10, -1, 0, 1, 10] },
   { type: { kind: 'bigint' }, values: ['9223372036854775807', '-5', '0'] },
-  { type: { kind: 'number' }, values: [-1.5, 0, 0.1, 1e15] },
+  { type: { kind: 'number' }, values: [-1.5, 0, 0.1, 1e15, Number.NaN, Infinity, -Infinity] },
   { type: { kind: 'boolean' }, values: [true, false] },
   {
     type: { kind: 'date' },
-    values: [new Date(0), new Date('2024-02-29T00:00:00.001Z'), new Date('9999-12-31T23:59:59.999Z')],
+    values: [
+      new Date(0),
+      new Date('2024-02-29T00:00:00.001Z'),
+      new Date('9999-12-31T23:59:59.999Z'),
+      new Date(8.64e15),
+      new Date(-8.64e15),
+      new Date(Number.NaN),
+    ],
   },
 ];
 
@@ -72,7 +79,8 @@ const asked: readonly unknown[] = [
 const operators: readonly PolicyOperator[] = ['=', '==', '!=', '<', '<=', '>', '>='];
 
 function columnOf(name: 'left' | 'right', type: FieldType, nullable: boolean): Column {
-  const field: Field = { name, column: name, type, nullable };
+  const mayBeNaN = type.kind === 'number' || type.kind === 'date';
+  const field: Field = { name, column: name, type, nullable, mayBeNaN };
   return { source: { entity, number: 0 }, field };
 }
 
@@ -92,9 +100,14 @@ function holds(condition: Condition, row: Row): boolean {
     case 'isNotNull':
       return fieldOf(condition.column, row) !== null;
     case 'compare':
-      return compare(fieldOf(condition.column, row), condition.operator, condition.value);
+      return compare(fieldOf(condition.column, row), condition.operator, condition.value, condition.negated);
     case 'compareColumns':
-      return compare(fieldOf(condition.left, row), condition.operator, fieldOf(condition.right, row));
+      return compare(
+        fieldOf(condition.left, row),
+        condition.operator,
+        fieldOf(condition.right, row),
+        condition.negated,
+      );
     default:
       throw new Error(`No comparison makes this: ${condition.kind}`);
   }
@@ -104,26 +117,30 @@ function fieldOf({ field }: Column, row: Row): unknown {
   return row[field.name as 'left' | 'right'];
 }
 
-function compare(left: unknown, operator: PolicyOperator, right: unknown): boolean {
+function compare(left: unknown, operator: PolicyOperator, right: unknown, negated = false): boolean {
   if (left === null || right === null) return false;
+  return isTrue(left, operator, right) !== negated;
+}
+
+function isTrue(left: unknown, operator: PolicyOperator, right: unknown): boolean {
   expect(typeof left, 'what the database is asked').to.equal(typeof right);
-  const order =
+  const [a, b] =
     typeof left === 'string'
-      ? Buffer.compare(Buffer.from(left), Buffer.from(right as string))
-      : Number(left) - Number(right);
+      ? [Buffer.compare(Buffer.from(left), Buffer.from(right as string)), 0]
+      : [Number(left), Number(right)];
   switch (operator) {
     case '<':
-      return order < 0;
+      return a < b;
     case '<=':
-      return order <= 0;
+      return a <= b;
     case '>':
-      return order > 0;
+      return a > b;
     case '>=':
-      return order >= 0;
+      return a >= b;
     case '!=':
-      return order !== 0;
+      return a !== b;
     default:
-      return order === 0;
+      return a === b;
   }
 }
 
@@ -189,9 +206,9 @@ describe('a field compared to a value', () => {
 
   it('asks the database for nothing that its column cannot hold', () => {
     for (const { type } of held) {
-      for (const value of ['a\0', '\uD800x', 10.5e30, new Date(8.64e15)]) {
+      for (const value of ['a\0', '\uD800x', 10.5e30]) {
+        if ((type.kind === 'number' || type.kind === 'date') && typeof value === 'number') continue;
         const condition = conditionOr(() => compareToValue(columnOf('left', type, false), '=', value));
-        if (type.kind === 'number' && typeof value === 'number') continue;
         expect(condition, type.kind).to.deep.equal({ kind: 'never' });
       }
     }

@@ -10,6 +10,7 @@ import {
   type Source,
   whereNotNull,
   whereNull,
+  whereUnreadable,
 } from '../../../src/data-filtering/condition/condition.js';
 import type { Entity, EntityRelation, Field } from '../../../src/data-filtering/schema.js';
 import { schema } from '../support/world.js';
@@ -125,11 +126,20 @@ describe('the negation of a condition', () => {
       operator: '<',
       right: column('cents'),
     };
+    // Where one is NaN, `>=` does not hold either.
     expect(negate(condition)).to.deep.equal({
       kind: 'or',
       conditions: [
-        { ...condition, operator: '>=' },
+        { ...condition, negated: true },
         { kind: 'isNull', column: column('amount') },
+      ],
+    });
+    const text = { ...condition, left: column('note'), right: column('ownerId') } as const;
+    expect(negate(text)).to.deep.equal({
+      kind: 'or',
+      conditions: [
+        { ...text, operator: '>=' },
+        { kind: 'isNull', column: column('note') },
       ],
     });
   });
@@ -140,6 +150,8 @@ describe('the negation of a condition', () => {
       never,
       { kind: 'isNull', column: column('note') },
       { kind: 'isNotNull', column: column('note') },
+      { kind: 'isReadable', column: column('amount') },
+      { kind: 'compare', column: column('cents'), operator: '<', value: 1 },
       exists('tags', 1, isSecret),
       and([equal('id', 1), equal('cents', 2)]),
       or([equal('id', 1), equal('cents', 2)]),
@@ -152,7 +164,12 @@ describe('the negation of a condition', () => {
 
   it('knows of fields that are never null', () => {
     expect(whereNull(column('id'))).to.equal(never);
-    expect(whereNotNull(column('id'))).to.equal(always);
+    const sure = { source: resource, field: { ...column('id').field, mayFail: false } };
+    expect(whereNotNull(sure)).to.equal(always);
+    expect(whereUnreadable(sure)).to.equal(never);
+    // Policies that read what is there may fail all the same.
+    expect(whereNotNull(column('id')).kind).to.equal('isNotNull');
+    expect(whereUnreadable(column('id')).kind).to.equal('isUnreadable');
     expect(whereNull(column('note')).kind).to.equal('isNull');
     expect(whereNotNull(column('note')).kind).to.equal('isNotNull');
   });

@@ -51,13 +51,15 @@ for (const store of kyselyStores()) {
         const query = await queryOf('see');
         store.queries();
         expect((await query.execute()).map(({ id }) => id)).to.have.members([1, 2]);
-        const placeholder = isSqlite ? ' collate binary = ?' : ' = $1';
+        const exact = isSqlite
+          ? '"t0"."owner_id" = ? and "t0"."owner_id" collate binary = ?'
+          : '"t0"."owner_id" = $1 and coalesce("t0"."owner_id" collate "C" = $2, false)';
         expect(store.queries()).to.deep.equal([
           {
             sql:
               'select "expenses".* from (select "t0".* from "expenses" as "t0" where "t0"."deleted_at" is null ' +
-              `and "t0"."owner_id"${placeholder}) as "expenses"`,
-            parameters: ['ann'],
+              `and ${exact}) as "expenses"`,
+            parameters: ['ann', 'ann'],
           },
         ]);
       });
@@ -71,7 +73,7 @@ for (const store of kyselyStores()) {
       it('binds what tries to break out of the text', async () => {
         const query = await queryOf('read', actor(HOSTILE));
         expect(query.compile().sql).not.to.include('DROP');
-        expect(query.compile().parameters).to.deep.equal([HOSTILE]);
+        expect(new Set(query.compile().parameters)).to.deep.equal(new Set([HOSTILE]));
         expect((await query.execute()).map(({ id }) => id)).to.deep.equal([5]);
       });
 
@@ -223,7 +225,10 @@ for (const store of kyselyStores()) {
         const [, , bobs] = smallWorld.Expense;
         store.queries();
         expect(await oso.isAllowed(actor(), 'manage', bobs)).to.equal(true);
-        expect(store.queries().map(({ parameters }) => parameters)).to.deep.equal([['bob'], ['ann']]);
+        expect(store.queries().map(({ parameters }) => parameters)).to.deep.equal([
+          ['bob', 'bob'],
+          ['ann', 'ann'],
+        ]);
       });
 
       it('takes what is loaded', async () => {
@@ -408,7 +413,9 @@ it('kyselyAdapter knows from the types of Kysely which tables and columns there 
     expectTypeOf(instancesOf(description, Tag, [])).toEqualTypeOf<Tag[]>();
     async () => {
       const query = await koaOso.authorizedQuery<AuthorizedQuery<WorldDatabase, 'tags'>>(Tag);
-      expectTypeOf(await query.execute()).toEqualTypeOf<{ id: string; is_secret: number | boolean }[]>();
+      expectTypeOf(await query.execute()).toEqualTypeOf<
+        { id: string; is_secret: number | boolean | null }[]
+      >();
       // @ts-expect-error a misspelt column
       query.where('is_secre', '=', true);
     };
@@ -530,7 +537,10 @@ if (url !== undefined) {
       const planOf = async (query: { explain(): Promise<object[]> }) =>
         JSON.stringify(await query.explain())
           .replaceAll(/t0|notes_1/g, 'notes')
-          .replaceAll('notes notes', 'notes');
+          .replaceAll('notes notes', 'notes')
+          // That the bytes are the same, too, is asked of what the index finds.
+          .replace(/\(COALESCE\(\(\(author\)::text = 'author 7'::text\), false\) AND (.*?)\)"/, '$1"')
+          .replace(/8\.3\d/, '8.3');
       const by = (await oso.authorizedQuery('author 7', 'read', Note)) as AuthorizedQuery<
         NotesDatabase,
         'notes'

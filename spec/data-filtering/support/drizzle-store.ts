@@ -6,7 +6,7 @@ import pg from 'pg';
 import { openSqlJs } from '../../support/sql-js.js';
 import { entitiesOf, pgTables, sqliteTables, type WorldTables } from './drizzle-tables.js';
 import type { Store } from './store.js';
-import { createTables, tableNames } from './tables.js';
+import { createTables, storeInfinities, tableNames } from './tables.js';
 import { description, ENTITY_NAMES, type EntityName, isThere, type Rows } from './world.js';
 
 /** The methods that the databases of both kinds have. */
@@ -78,6 +78,13 @@ function storeOf<Tables extends WorldTables>(
   const entities = entitiesOf(tables);
   let connection: Connection;
   let queries: { sql: string; parameters: readonly unknown[] }[] = [];
+  // Drizzle would keep it as text in SQLite's decimals; other drivers, and SQLite's other numbers, as null.
+  const stored = (row: object) =>
+    dialect === 'postgres'
+      ? row
+      : Object.fromEntries(
+          Object.entries(row).map(([name, value]) => [name, Number.isNaN(value) ? null : value]),
+        );
   const takeQueries = () => {
     const taken = queries;
     queries = [];
@@ -102,8 +109,9 @@ function storeOf<Tables extends WorldTables>(
     },
     fill: async data => {
       for (const table of tableNames()) await connection.run(`DELETE FROM "${table}"`);
-      for (const entity of ENTITY_NAMES) await insert(tables[entity], data[entity]);
+      for (const entity of ENTITY_NAMES) await insert(tables[entity], data[entity].map(stored));
       await insert(tables.expense_tags, data.expense_tags);
+      if (dialect === 'postgres') for (const statement of storeInfinities()) await connection.run(statement);
       queries = [];
     },
     oso: Engine => {

@@ -6,17 +6,17 @@ import { Expense, Line, Membership, Organization, Tag, User } from './world.js';
 
 export const pgOrganizations = pg.pgTable('organizations', {
   id: pg.uuid().primaryKey(),
-  name: pg.text().notNull(),
-  isPublic: pg.boolean('is_public').notNull(),
+  name: pg.text(),
+  isPublic: pg.boolean('is_public'),
   parentId: pg.uuid('parent_id').references((): pg.AnyPgColumn => pgOrganizations.id),
   deletedAt: pg.timestamp('deleted_at', { withTimezone: true }),
 });
 
 export const pgUsers = pg.pgTable('users', {
   id: pg.text().primaryKey(),
-  name: pg.text('full_name').notNull(),
-  limit: pg.numeric('spending_limit', { mode: 'number', precision: 12, scale: 2 }).notNull(),
-  isAdmin: pg.boolean('is_admin').notNull(),
+  name: pg.text('full_name'),
+  limit: pg.numeric('spending_limit', { mode: 'number', precision: 12, scale: 2 }),
+  isAdmin: pg.boolean('is_admin'),
   managerId: pg.text('manager_id').references((): pg.AnyPgColumn => pgUsers.id),
   organizationId: pg.uuid('organization_id').references(() => pgOrganizations.id),
 });
@@ -32,19 +32,20 @@ export const pgMemberships = pg.pgTable(
       .uuid('organization_id')
       .notNull()
       .references(() => pgOrganizations.id),
-    role: pg.text({ enum: ['owner', 'member', 'guest'] }).notNull(),
+    role: pg.text({ enum: ['owner', 'member', 'guest'] }),
   },
   table => [pg.primaryKey({ columns: [table.userId, table.organizationId] })],
 );
 
 export const pgExpenses = pg.pgTable('expenses', {
   id: pg.integer().primaryKey(),
-  description: pg.text().notNull(),
+  description: pg.text(),
   note: pg.text(),
-  amount: pg.numeric({ mode: 'number', precision: 12, scale: 2 }),
+  amount: pg.doublePrecision(),
   cents: pg.integer().notNull(),
-  status: pg.text({ enum: ['draft', 'submitted', 'approved'] }).notNull(),
-  paid: pg.boolean().notNull(),
+  points: pg.bigint({ mode: 'number' }),
+  status: pg.text({ enum: ['draft', 'submitted', 'approved'] }),
+  paid: pg.boolean(),
   flagged: pg.boolean(),
   paidAt: pg.timestamp('paid_at', { withTimezone: true }),
   createdAt: pg.timestamp('created_at', { withTimezone: true }).notNull(),
@@ -82,7 +83,7 @@ export const pgLines = pg.pgTable(
 
 export const pgTags = pg.pgTable('tags', {
   id: pg.text().primaryKey(),
-  isSecret: pg.boolean('is_secret').notNull(),
+  isSecret: pg.boolean('is_secret'),
 });
 
 export const pgExpenseTags = pg.pgTable('expense_tags', {
@@ -98,17 +99,17 @@ export const pgExpenseTags = pg.pgTable('expense_tags', {
 
 export const sqliteOrganizations = sqlite.sqliteTable('organizations', {
   id: sqlite.text().primaryKey(),
-  name: sqlite.text().notNull(),
-  isPublic: sqlite.integer('is_public', { mode: 'boolean' }).notNull(),
+  name: sqlite.text(),
+  isPublic: sqlite.integer('is_public', { mode: 'boolean' }),
   parentId: sqlite.text('parent_id').references((): sqlite.AnySQLiteColumn => sqliteOrganizations.id),
   deletedAt: sqlite.integer('deleted_at', { mode: 'timestamp_ms' }),
 });
 
 export const sqliteUsers = sqlite.sqliteTable('users', {
   id: sqlite.text().primaryKey(),
-  name: sqlite.text('full_name').notNull(),
-  limit: sqlite.numeric('spending_limit', { mode: 'number' }).notNull(),
-  isAdmin: sqlite.integer('is_admin', { mode: 'boolean' }).notNull(),
+  name: sqlite.text('full_name'),
+  limit: sqlite.numeric('spending_limit', { mode: 'number' }),
+  isAdmin: sqlite.integer('is_admin', { mode: 'boolean' }),
   managerId: sqlite.text('manager_id').references((): sqlite.AnySQLiteColumn => sqliteUsers.id),
   organizationId: sqlite.text('organization_id').references(() => sqliteOrganizations.id),
 });
@@ -124,19 +125,20 @@ export const sqliteMemberships = sqlite.sqliteTable(
       .text('organization_id')
       .notNull()
       .references(() => sqliteOrganizations.id),
-    role: sqlite.text({ enum: ['owner', 'member', 'guest'] }).notNull(),
+    role: sqlite.text({ enum: ['owner', 'member', 'guest'] }),
   },
   table => [sqlite.primaryKey({ columns: [table.userId, table.organizationId] })],
 );
 
 export const sqliteExpenses = sqlite.sqliteTable('expenses', {
   id: sqlite.integer().primaryKey(),
-  description: sqlite.text().notNull(),
+  description: sqlite.text(),
   note: sqlite.text(),
-  amount: sqlite.numeric({ mode: 'number' }),
+  amount: sqlite.real(),
   cents: sqlite.integer().notNull(),
-  status: sqlite.text({ enum: ['draft', 'submitted', 'approved'] }).notNull(),
-  paid: sqlite.integer({ mode: 'boolean' }).notNull(),
+  points: sqlite.integer(),
+  status: sqlite.text({ enum: ['draft', 'submitted', 'approved'] }),
+  paid: sqlite.integer({ mode: 'boolean' }),
   flagged: sqlite.integer({ mode: 'boolean' }),
   paidAt: sqlite.integer('paid_at', { mode: 'timestamp_ms' }),
   createdAt: sqlite.integer('created_at', { mode: 'timestamp_ms' }).notNull(),
@@ -174,7 +176,7 @@ export const sqliteLines = sqlite.sqliteTable(
 
 export const sqliteTags = sqlite.sqliteTable('tags', {
   id: sqlite.text().primaryKey(),
-  isSecret: sqlite.integer('is_secret', { mode: 'boolean' }).notNull(),
+  isSecret: sqlite.integer('is_secret', { mode: 'boolean' }),
 });
 
 export const sqliteExpenseTags = sqlite.sqliteTable('expense_tags', {

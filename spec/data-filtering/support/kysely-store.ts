@@ -4,7 +4,7 @@ import pg from 'pg';
 import type { Entity } from '../../../src/data-filtering/schema.js';
 import { forKysely, openSqlJs } from '../../support/sql-js.js';
 import type { Store } from './store.js';
-import { createTables, tableNames } from './tables.js';
+import { createTables, storeInfinities, tableNames } from './tables.js';
 import { description, ENTITY_NAMES, type EntityName, isThere, type Rows, schema } from './world.js';
 
 /** Read as the drivers read them: SQLite has no booleans and no dates, and pg reads decimals as text. */
@@ -16,28 +16,29 @@ type Decimal = ColumnType<number | string>;
 export interface WorldDatabase {
   organizations: {
     id: string;
-    name: string;
-    is_public: Flag;
+    name: string | null;
+    is_public: Flag | null;
     parent_id: string | null;
     deleted_at: Moment | null;
   };
   users: {
     id: string;
-    full_name: string;
-    spending_limit: Decimal;
-    is_admin: Flag;
+    full_name: string | null;
+    spending_limit: Decimal | null;
+    is_admin: Flag | null;
     manager_id: string | null;
     organization_id: string | null;
   };
-  memberships: { user_id: string; organization_id: string; role: string };
+  memberships: { user_id: string; organization_id: string; role: string | null };
   expenses: {
     id: number;
-    description: string;
+    description: string | null;
     note: string | null;
     amount: Decimal | null;
     cents: number;
-    status: string;
-    paid: Flag;
+    points: ColumnType<number | string> | null;
+    status: string | null;
+    paid: Flag | null;
     flagged: Flag | null;
     paid_at: Moment | null;
     created_at: Moment;
@@ -47,7 +48,7 @@ export interface WorldDatabase {
     deleted_at: Moment | null;
   };
   lines: { expense_id: number; number: number; cents: number; previous_number: number | null };
-  tags: { id: string; is_secret: Flag };
+  tags: { id: string; is_secret: Flag | null };
   expense_tags: { expense_id: number; tag_id: string };
 }
 
@@ -122,6 +123,9 @@ function storeOf(
         );
       }
       await insert('expense_tags', data.expense_tags);
+      if (dialect === 'postgres') {
+        for (const statement of storeInfinities()) await sql.raw(statement).execute(db);
+      }
       queries = [];
     },
     oso: Engine => {

@@ -40,6 +40,8 @@ const HOSTILE_NUMBERS = [
   2147483648,
   -2147483649,
   Number.MAX_SAFE_INTEGER,
+  2 ** 53,
+  -3e9,
   1e300,
   5e-324,
 ] as const;
@@ -51,6 +53,7 @@ const HOSTILE_DATES = [
   new Date('0000-12-31T23:59:59.999Z'),
   new Date('9999-12-31T23:59:59.999Z'),
   new Date('2024-02-29T00:00:00.000Z'),
+  new Date(-6.3e13),
 ] as const;
 
 /** Somebody who is no row. */

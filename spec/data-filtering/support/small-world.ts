@@ -18,6 +18,7 @@ function expense(id: number, ownerId: string, fields: Partial<Expense> = {}): Ex
     note: null,
     amount: null,
     cents: id * 100,
+    points: null,
     status: 'submitted',
     paid: false,
     flagged: null,

@@ -1,10 +1,37 @@
 import type { Entity, Field, JoinTable } from '../../../src/data-filtering/schema.js';
-import { schema } from './world.js';
+import { COLLATED, INFINITIES, schema } from './world.js';
 
 /** Statements that create the world's tables, for stores whose ORM does not do so itself. */
 export function createTables(dialect: 'sqlite' | 'postgres'): readonly string[] {
   const tables = [...schema.values()].map(entity => createTable(entity, dialect));
-  return [...tables, ...joinTables().map(joinTable => createJoinTable(joinTable, dialect))];
+  return [
+    ...(dialect === 'postgres' ? [CREATE_COLLATION] : []),
+    ...tables,
+    ...joinTables().map(joinTable => createJoinTable(joinTable, dialect)),
+  ];
+}
+
+/** A collation to which case makes no difference, and how an accent is written. */
+export const CREATE_COLLATION =
+  "CREATE COLLATION IF NOT EXISTS no_case (provider = icu, locale = 'und-u-ks-level2', deterministic = false)";
+
+/** Statements that put infinities in the place of dates, after rows were inserted. */
+export function storeInfinities(): readonly string[] {
+  return Object.entries(INFINITIES).map(
+    ([infinity, date]) =>
+      `UPDATE expenses SET paid_at = '${infinity}' WHERE paid_at = '${date.toISOString()}'`,
+  );
+}
+
+/** The collation of a column; undefined for that of the database. */
+export function collationOf(
+  table: string,
+  column: string,
+  dialect: 'sqlite' | 'postgres',
+): string | undefined {
+  if (!COLLATED[table]?.includes(column)) return undefined;
+  if (dialect === 'postgres') return 'no_case';
+  return column === 'note' ? 'RTRIM' : 'NOCASE';
 }
 
 /** Their names, in an order in which foreign keys allow to empty them. */
@@ -16,7 +43,7 @@ export function tableNames(): readonly string[] {
 function createTable(entity: Entity, dialect: 'sqlite' | 'postgres'): string {
   const columns = [...entity.fields.values()].map(
     ({ column, type, nullable }) =>
-      `"${column}" ${COLUMN_TYPES[dialect][type.kind]}${nullable ? '' : ' NOT NULL'}`,
+      `"${column}" ${columnType(column, type.kind, dialect)}${collate(entity.table, column, dialect)}${nullable ? '' : ' NOT NULL'}`,
   );
   const references = [...entity.relations.values()]
     .filter(({ name, kind, join }) => kind === 'one' && join.length > 0 && !WITHOUT_FOREIGN_KEY.has(name))
@@ -26,6 +53,16 @@ function createTable(entity: Entity, dialect: 'sqlite' | 'postgres'): string {
       return `FOREIGN KEY (${names(from)}) REFERENCES "${target.table}" (${names(to)})`;
     });
   return `CREATE TABLE "${entity.table}" (${[...columns, `PRIMARY KEY (${names(entity.key)})`, ...references].join(', ')})`;
+}
+
+function columnType(column: string, kind: Field['type']['kind'], dialect: 'sqlite' | 'postgres'): string {
+  if (dialect === 'postgres' && column === 'amount') return 'DOUBLE PRECISION';
+  return dialect === 'postgres' && column === 'points' ? 'BIGINT' : COLUMN_TYPES[dialect][kind];
+}
+
+function collate(table: string, column: string, dialect: 'sqlite' | 'postgres'): string {
+  const collation = collationOf(table, column, dialect);
+  return collation === undefined ? '' : ` COLLATE "${collation}"`;
 }
 
 /** References that may find nothing. */

@@ -15,7 +15,8 @@ import {
   typeormAdapter,
 } from '../../../src/data-filtering/typeorm/index.js';
 import type { Engine, Store } from './store.js';
-import { type Data, ENTITY_NAMES, type Rows, schema } from './world.js';
+import { CREATE_COLLATION, collationOf, storeInfinities } from './tables.js';
+import { COLLATED, type Data, ENTITY_NAMES, type Rows, schema } from './world.js';
 
 const { DATABASE_URL } = process.env;
 
@@ -85,6 +86,17 @@ export class TypeormStore implements Store {
       [...schema.values()].map(entitySchema),
       this.#statements,
     );
+    if (!isPostgres) return;
+    // With collations that TypeORM is not told.
+    const { schema: namespace } = this.dataSource.options as { schema: string };
+    await this.dataSource.query(CREATE_COLLATION.replace('no_case', `${namespace}.no_case`));
+    for (const [table, columns] of Object.entries(COLLATED)) {
+      for (const column of columns) {
+        await this.dataSource.query(
+          `ALTER TABLE ${namespace}.${table} ALTER COLUMN ${column} TYPE text COLLATE ${namespace}.no_case`,
+        );
+      }
+    }
   }
 
   get dataSource(): DataSource {
@@ -103,10 +115,17 @@ export class TypeormStore implements Store {
             .createQueryBuilder()
             .insert()
             .into(name)
-            .values([...rows])
+            .values(isPostgres ? [...rows] : rows.map(withoutInfinities))
             .updateEntity(false)
             .execute();
         }
+      }
+      if (!isPostgres)
+        await manager.query('UPDATE expenses SET amount = amount * 1e9 WHERE abs(amount) = 1e307');
+      if (isPostgres) {
+        const { schema: namespace } = this.dataSource.options as { schema: string };
+        await manager.query(`SET LOCAL search_path TO ${namespace}`);
+        for (const statement of storeInfinities()) await manager.query(statement);
       }
     });
   }
@@ -133,6 +152,16 @@ export class TypeormStore implements Store {
   }
 }
 
+/** TypeORM writes numbers into SQLite's SQL, which has no words for some. SQLite makes null of NaN. */
+function withoutInfinities(row: object): object {
+  return Object.fromEntries(
+    Object.entries(row).map(([name, value]) => {
+      if (Number.isNaN(value)) return [name, null];
+      return [name, Math.abs(value) === Number.POSITIVE_INFINITY ? Math.sign(value) * 1e307 : value];
+    }),
+  );
+}
+
 /** References that may find nothing. */
 const WITHOUT_FOREIGN_KEY = new Set(['approver', 'ownerMembership']);
 
@@ -156,12 +185,21 @@ function columnOptions(entity: Entity, field: Field): EntitySchemaColumnOptions 
   return {
     name: column,
     nullable,
-    type: COLUMN_TYPES[isPostgres ? 'postgres' : 'sqlite'][type.kind] as ColumnType,
+    type: columnType(column, type.kind),
+    ...(!isPostgres && { collation: collationOf(entity.table, column, 'sqlite') }),
     primary: entity.key.includes(field),
     deleteDate: entity.deletedAt === field,
     ...(type.kind === 'enum' && { enum: [...type.values], enumName: `${entity.table}_${column}` }),
-    ...(type.kind === 'number' && { precision: 12, scale: 2, transformer: AS_NUMBER }),
+    ...(type.kind === 'number' && column !== 'amount' && { precision: 12, scale: 2, transformer: AS_NUMBER }),
+    ...(column === 'points' && { transformer: AS_NUMBER }),
   };
+}
+
+function columnType(column: string, kind: Field['type']['kind']): ColumnType {
+  if (column === 'amount') return 'double precision';
+  return (
+    column === 'points' ? 'bigint' : COLUMN_TYPES[isPostgres ? 'postgres' : 'sqlite'][kind]
+  ) as ColumnType;
 }
 
 const AS_NUMBER = {

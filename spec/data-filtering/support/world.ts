@@ -5,8 +5,8 @@ import type { Entity, EntityRelation } from '../../../src/data-filtering/schema.
 
 export class Organization {
   id!: string;
-  name!: string;
-  isPublic!: boolean;
+  name!: string | null;
+  isPublic!: boolean | null;
   parentId!: string | null;
   deletedAt!: Date | null;
   parent?: Organization | null;
@@ -17,9 +17,9 @@ export class Organization {
 
 export class User {
   id!: string;
-  name!: string;
-  limit!: number;
-  isAdmin!: boolean;
+  name!: string | null;
+  limit!: number | null;
+  isAdmin!: boolean | null;
   managerId!: string | null;
   organizationId!: string | null;
   manager?: User | null;
@@ -32,20 +32,22 @@ export class User {
 export class Membership {
   userId!: string;
   organizationId!: string;
-  role!: string;
+  role!: string | null;
   user?: User | null;
   organization?: Organization | null;
 }
 
 export class Expense {
   id!: number;
-  description!: string;
+  description!: string | null;
   note!: string | null;
   amount!: number | null;
   cents!: number;
-  status!: string;
-  paid!: boolean;
+  points!: number | null;
+  status!: string | null;
+  paid!: boolean | null;
   flagged!: boolean | null;
+  /** Where the database has infinities, as it is read: a number, or a date that is none. */
   paidAt!: Date | null;
   createdAt!: Date;
   ownerId!: string;
@@ -73,7 +75,7 @@ export class Line {
 
 export class Tag {
   id!: string;
-  isSecret!: boolean;
+  isSecret!: boolean | null;
   expenses?: Expense[];
 }
 
@@ -89,7 +91,9 @@ export const STATUSES = ['draft', 'submitted', 'approved'] as const;
 /**
  * What all stores hold, and what there is that could go wrong in them: relations to one and to many, of a class to
  * itself, by composite keys, and through a table; references that are null, that find nothing (`approver` and
- * `ownerMembership` have no foreign key) or a row that is deleted; columns that are not named as their properties.
+ * `ownerMembership` have no foreign key) or a row that is deleted; columns that are not named as their properties; columns
+ * that are null wherever that does not rule out to order them. What the stores add is in {@link COLLATED} and
+ * {@link INFINITIES}.
  */
 export const description = {
   Organization: {
@@ -97,8 +101,8 @@ export const description = {
     table: 'organizations',
     fields: {
       id: 'uuid',
-      name: 'text',
-      isPublic: { type: 'boolean', column: 'is_public' },
+      name: { type: 'text', nullable: true },
+      isPublic: { type: 'boolean', column: 'is_public', nullable: true },
       parentId: { type: 'uuid', column: 'parent_id', nullable: true },
       deletedAt: { type: 'date', column: 'deleted_at', nullable: true },
     },
@@ -115,9 +119,9 @@ export const description = {
     table: 'users',
     fields: {
       id: 'text',
-      name: { type: 'text', column: 'full_name' },
-      limit: { type: 'number', column: 'spending_limit' },
-      isAdmin: { type: 'boolean', column: 'is_admin' },
+      name: { type: 'text', column: 'full_name', nullable: true },
+      limit: { type: 'number', column: 'spending_limit', nullable: true },
+      isAdmin: { type: 'boolean', column: 'is_admin', nullable: true },
       managerId: { type: 'text', column: 'manager_id', nullable: true },
       organizationId: { type: 'uuid', column: 'organization_id', nullable: true },
     },
@@ -136,7 +140,7 @@ export const description = {
     fields: {
       userId: { type: 'text', column: 'user_id' },
       organizationId: { type: 'uuid', column: 'organization_id' },
-      role: { type: { enum: ROLES } },
+      role: { type: { enum: ROLES }, nullable: true },
     },
     relations: {
       user: { one: 'User', on: { userId: 'id' }, foreignKey: true },
@@ -148,12 +152,13 @@ export const description = {
     table: 'expenses',
     fields: {
       id: 'integer',
-      description: 'text',
+      description: { type: 'text', nullable: true },
       note: { type: 'text', nullable: true },
       amount: { type: 'number', nullable: true },
       cents: 'integer',
-      status: { type: { enum: STATUSES } },
-      paid: 'boolean',
+      points: { type: 'integer', nullable: true },
+      status: { type: { enum: STATUSES }, nullable: true },
+      paid: { type: 'boolean', nullable: true },
       flagged: { type: 'boolean', nullable: true },
       paidAt: { type: 'date', column: 'paid_at', nullable: true },
       createdAt: { type: 'date', column: 'created_at' },
@@ -196,7 +201,7 @@ export const description = {
   Tag: {
     class: Tag,
     table: 'tags',
-    fields: { id: 'text', isSecret: { type: 'boolean', column: 'is_secret' } },
+    fields: { id: 'text', isSecret: { type: 'boolean', column: 'is_secret', nullable: true } },
     relations: {
       expenses: {
         many: 'Expense',
@@ -272,6 +277,43 @@ export const EXPENSE_IDS = [-2147483648, -1, 0, 1, 2, 3, 7, 10, 100, 1000, 65536
 export const INTEGERS = [-2147483648, -1, 0, 1, 2, 9, 10, 100, 2147483647] as const;
 /** Exact in columns of type numeric(12, 2), and as numbers of JavaScript. */
 export const DECIMALS = [-10.5, 0, 0.25, 1, 9, 10, 10.25, 100, 99999999.75] as const;
+/** Those of floats: of all kinds that there are, and more than policies can read. */
+export const FLOATS = [
+  ...DECIMALS,
+  Number.NaN,
+  Infinity,
+  -Infinity,
+  0.1,
+  2 ** 53 - 1,
+  2 ** 53,
+  -1e16,
+  1e300,
+] as const;
+/** Of 64 bits: more than policies can read, too. */
+export const LARGE_INTEGERS = [
+  0,
+  1,
+  7,
+  100,
+  -3e9,
+  3e9,
+  2 ** 53 - 1,
+  -(2 ** 53 - 1),
+  2 ** 53,
+  2 ** 60,
+  -(2 ** 60),
+] as const;
+/** The columns, by their tables, of which the collation ignores case, accents that are written otherwise or blanks. */
+export const COLLATED: Readonly<Record<string, readonly string[]>> = {
+  organizations: ['name'],
+  users: ['full_name'],
+  expenses: ['description', 'note', 'approver_id'],
+};
+/** The dates that PostgreSQL keeps as infinities. */
+export const INFINITIES = {
+  infinity: new Date('9000-01-01T00:00:00.000Z'),
+  '-infinity': new Date('0900-01-01T00:00:00.000Z'),
+} as const;
 export const DATES = [
   '1969-12-31T23:59:59.999Z',
   '2024-02-29T00:00:00.000Z',
@@ -284,9 +326,16 @@ const text = fc.constantFrom(...TEXTS);
 const integer = fc.constantFrom(...INTEGERS);
 const decimal = fc.constantFrom(...DECIMALS);
 const date = fc.constantFrom(...DATES);
+const float = fc.oneof(decimal, fc.constantFrom(...FLOATS));
+const largeInteger = fc.constantFrom(...LARGE_INTEGERS);
+const moment = fc.oneof(
+  { weight: 4, arbitrary: date },
+  { weight: 1, arbitrary: fc.constantFrom(...Object.values(INFINITIES)) },
+);
 const sometimes = <T>(arbitrary: fc.Arbitrary<T>) => fc.option(arbitrary, { freq: 2, nil: null });
 const rarely = <T>(arbitrary: fc.Arbitrary<T>) =>
   fc.oneof({ weight: 4, arbitrary: fc.constant(null) }, { weight: 1, arbitrary });
+const mostly = <T>(arbitrary: fc.Arbitrary<T>) => fc.option(arbitrary, { freq: 9, nil: null });
 
 function instances<T extends object>(
   Class: new () => T,
@@ -305,8 +354,8 @@ const organizations = fc.subarray([...ORGANIZATION_IDS], { minLength: 1 }).chain
     ...ids.map(id =>
       instances(Organization, {
         id: fc.constant(id),
-        name: text,
-        isPublic: fc.boolean(),
+        name: mostly(text),
+        isPublic: mostly(fc.boolean()),
         parentId: sometimes(fc.constantFrom(...ids)),
         deletedAt: rarely(date),
       }),
@@ -320,9 +369,9 @@ function users(organizationIds: readonly string[]): fc.Arbitrary<User[]> {
       ...ids.map(id =>
         instances(User, {
           id: fc.constant(id),
-          name: text,
-          limit: decimal,
-          isAdmin: fc.boolean(),
+          name: mostly(text),
+          limit: mostly(fc.oneof(decimal, decimal, fc.constant(Number.NaN))),
+          isAdmin: mostly(fc.boolean()),
           managerId: sometimes(fc.constantFrom(...ids)),
           organizationId: sometimes(fc.constantFrom(...organizationIds)),
         }),
@@ -339,7 +388,7 @@ function memberships(
     organizationIds.map(organizationId => ({ userId, organizationId })),
   );
   return fc
-    .tuple(fc.subarray(pairs), fc.infiniteStream(fc.constantFrom(...ROLES)))
+    .tuple(fc.subarray(pairs), fc.infiniteStream(mostly(fc.constantFrom<string[]>(...ROLES))))
     .map(([chosen, roles]) => chosen.map(pair => make(Membership, { ...pair, role: roles.next().value })));
 }
 
@@ -349,14 +398,15 @@ function expenses(userIds: readonly string[], organizationIds: readonly string[]
       ...ids.map(id =>
         instances(Expense, {
           id: fc.constant(id),
-          description: text,
+          description: mostly(text),
           note: sometimes(text),
-          amount: sometimes(decimal),
+          amount: sometimes(float),
           cents: integer,
-          status: fc.constantFrom(...STATUSES),
-          paid: fc.boolean(),
+          points: sometimes(largeInteger),
+          status: mostly(fc.constantFrom<string[]>(...STATUSES)),
+          paid: mostly(fc.boolean()),
           flagged: sometimes(fc.boolean()),
-          paidAt: sometimes(date),
+          paidAt: sometimes(moment),
           createdAt: date,
           ownerId: fc.constantFrom(...userIds),
           // Without a foreign key: some are of users who are not there.
@@ -393,7 +443,9 @@ function expenseTags(
 
 const tags = fc
   .subarray([...TAG_IDS], { minLength: 1 })
-  .chain(ids => fc.tuple(...ids.map(id => instances(Tag, { id: fc.constant(id), isSecret: fc.boolean() }))));
+  .chain(ids =>
+    fc.tuple(...ids.map(id => instances(Tag, { id: fc.constant(id), isSecret: mostly(fc.boolean()) }))),
+  );
 
 /** What a store may hold: a few dozen rows. */
 export const randomData: fc.Arbitrary<Data> = fc

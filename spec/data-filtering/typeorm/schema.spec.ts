@@ -659,15 +659,13 @@ describe('relations of TypeORM', () => {
     const sql = (
       (await oso.authorizedQuery('ann', 'read', Class as never)) as SelectQueryBuilder<Row>
     ).getSql();
-    return sql.slice(sql.indexOf(' WHERE ') + ' WHERE '.length).replace(/\$\d+/g, '?');
+    return sql.slice(sql.indexOf(' WHERE ') + ' WHERE '.length, sql.indexOf(' and ')).replace(/\$\d+/g, '?');
   };
 
   it('to one, of which the foreign key has no property', async () => {
     expect(await people('row.country != nil and row.country.code = "NL"')).to.deep.equal(['ann']);
     expect(await people('row.country = nil')).to.deep.equal(['cid', 'dot']);
-    expect(await whereOf(Person, 'row.country.code = "NL"')).to.equal(
-      '( "Person"."deletedAt" IS NULL ) AND ( "Person"."country_code" = ? )',
-    );
+    expect(await whereOf(Person, 'row.country.code = "NL"')).to.equal('"t0"."country_code" = ?');
   });
 
   it('do not make fields of such foreign keys', async () => {
@@ -726,7 +724,7 @@ describe('relations of TypeORM', () => {
     expect(
       namesOf(await listed(dataSource, Thing, 'row.label != nil and row.label.name = "l1"')),
     ).to.deep.equal(['one']);
-    expect(await whereOf(Thing, 'row.label.code = "L"')).to.equal('"Thing"."labelCode" = ?');
+    expect(await whereOf(Thing, 'row.label.code = "L"')).to.equal('"t0"."labelCode" = ?');
   });
 
   it('by text with a collation of its own are looked for: what refers may be written otherwise', async () => {

@@ -1,4 +1,5 @@
 import { propertyOf } from '../../own-properties.js';
+import { compareStrings } from '../../polar/values/values.js';
 import { type EntityAdapter, entityAdapter } from '../adapter.js';
 import type { Column, Operator } from '../condition/condition.js';
 import { type Translation, translate } from '../condition/translate.js';
@@ -6,7 +7,7 @@ import { describedSchema, type SchemaDescription } from '../describe.js';
 import { type EqualityFn, equalityOf } from '../equality.js';
 import { errors } from '../errors.js';
 import { type FilteringEngine, registerSchema } from '../register-entities.js';
-import type { Entity, EntityRelation, Schema } from '../schema.js';
+import type { Entity, EntityRelation, FieldType, Schema } from '../schema.js';
 
 export type {
   EntityDescription,
@@ -110,10 +111,17 @@ function testsOf(related: (row: Row, relation: EntityRelation) => readonly Row[]
     and: parts => rows => parts.every(part => part(rows)),
     or: parts => rows => parts.some(part => part(rows)),
     not: part => rows => !part(rows),
-    compare: (column, operator, value) => rows => compare(fieldOf(rows, column), operator, value),
-    compareColumns: (left, operator, right) => rows =>
-      compare(fieldOf(rows, left), operator, fieldOf(rows, right)),
-    in: (column, values) => rows => values.some(value => compare(fieldOf(rows, column), '=', value)),
+    compare: (column, operator, value, negated) => rows =>
+      compare(fieldOf(rows, column), operator, value, negated),
+    compareColumns: (left, operator, right, negated) => rows =>
+      compare(fieldOf(rows, left), operator, fieldOf(rows, right), negated),
+    in: (column, values, negated) => rows => {
+      const held = fieldOf(rows, column);
+      return negated
+        ? values.every(value => compare(held, '!=', value, false))
+        : values.some(value => compare(held, '=', value, false));
+    },
+    readable: column => rows => isReadable(fieldOf(rows, column), column.field.type),
     isNull: column => rows => fieldOf(rows, column) == null,
     isNotNull: column => rows => fieldOf(rows, column) != null,
     exists: (relation, from, to, condition) => rows =>
@@ -135,29 +143,61 @@ function isSame(left: unknown, right: unknown): boolean {
   return left != null && left === right;
 }
 
-/** As SQL has it, where nothing compares to null. */
-function compare(left: unknown, operator: Operator, right: unknown): boolean {
-  if (left == null || right == null) return false;
-  const order = orderOf(left, right);
-  switch (operator) {
-    case '=':
-      return order === 0;
-    case '!=':
-      return order !== 0;
-    case '<':
-      return order < 0;
-    case '<=':
-      return order <= 0;
-    case '>':
-      return order > 0;
-    case '>=':
-      return order >= 0;
+/**
+ * As policies compare, and not as JavaScript does, to which `""` is as much as 0. Nothing compares to null, nor to what
+ * is an error to policies.
+ */
+function compare(left: unknown, operator: Operator, right: unknown, negated: boolean): boolean {
+  if (typeof left === 'string' && typeof right === 'string') {
+    return holds(operator, compareStrings(left, right), 0) !== negated;
+  }
+  const [a, b] = [numberOf(left), numberOf(right)];
+  return (
+    a !== undefined && b !== undefined && typeof left === typeof right && holds(operator, a, b) !== negated
+  );
+}
+
+/** What has the order of a number: numbers, booleans and moments; undefined for what policies cannot read. */
+function numberOf(value: unknown): number | undefined {
+  if (typeof value === 'boolean') return Number(value);
+  if (value instanceof Date) return value.getTime();
+  return typeof value === 'number' && isReadableNumber(value) ? value : undefined;
+}
+
+/** Of whole numbers, policies read those that JavaScript tells apart. */
+function isReadableNumber(value: number): boolean {
+  return !Number.isInteger(value) || Number.isSafeInteger(value);
+}
+
+/** Whether a value is of the type of its field, and no error to policies. */
+function isReadable(value: unknown, { kind }: FieldType): boolean {
+  switch (kind) {
+    case 'integer':
+      return Number.isSafeInteger(value);
+    case 'number':
+      return typeof value === 'number' && isReadableNumber(value);
+    case 'boolean':
+      return typeof value === 'boolean';
+    case 'date':
+      return value instanceof Date;
+    default:
+      return typeof value === 'string';
   }
 }
 
-function orderOf(left: unknown, right: unknown): number {
-  // Policies order text by its bytes.
-  if (typeof left === 'string' && typeof right === 'string')
-    return Buffer.compare(Buffer.from(left), Buffer.from(right));
-  return Number(left) - Number(right);
+function holds(operator: Operator, left: number, right: number): boolean {
+  switch (operator) {
+    case '=':
+      return left === right;
+    case '!=':
+      return left !== right;
+    case '<':
+      return left < right;
+    case '<=':
+      return left <= right;
+    case '>':
+      return left > right;
+    case '>=':
+      return left >= right;
+  }
 }

@@ -2,20 +2,19 @@ import { Dict } from '../../polar/oso-internals.js';
 import type { Field, FieldType } from '../schema.js';
 import { Unfilterable } from '../unfilterable.js';
 import {
-  always,
   and,
   type Column,
   type Condition,
+  negate,
   never,
   type Operator,
   or,
   whereNotNull,
   whereNull,
+  whereUnreadable,
 } from './condition.js';
 
-/** The longest date that every database keeps in the same order: the years 1 to 9999. */
-const FIRST_DATE = new Date('0001-01-01T00:00:00.000Z');
-const LAST_DATE = new Date('9999-12-31T23:59:59.999Z');
+const LAST_TIME = 8.64e15;
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
@@ -95,19 +94,23 @@ function nullIs(operator: Operator, value: unknown): boolean {
 }
 
 function isEqual(column: Column, value: unknown): Condition {
-  const { type } = column.field;
+  const { type, mayBeNaN } = column.field;
+  if (type.kind === 'date' && typeof value === 'number' && !Number.isNaN(value)) throw unordered(column);
+  if (type.kind === 'date' && value instanceof Date && Number.isNaN(value.getTime())) {
+    // Policies take two dates for equal that are none. No order holds of one.
+    return mayBeNaN ? and(['<', '>='].map(operator => without(column, operator as Operator))) : never;
+  }
   if (!canHold(type, value)) return never;
   if (type.kind !== 'date') return { kind: 'compare', column, operator: '=', value };
   return and([ordered(column, '>=', value), ordered(column, '<=', value)]);
 }
 
+function without(column: Column, operator: Operator): Condition {
+  return { kind: 'compare', column, operator, value: new Date(0), negated: true };
+}
+
 function isDifferent(column: Column, value: unknown): Condition {
-  const { type } = column.field;
-  if (!canHold(type, value)) return always;
-  if (type.kind !== 'date') {
-    return or([{ kind: 'compare', column, operator: '!=', value }, whereNull(column)]);
-  }
-  return or([ordered(column, '<', value), ordered(column, '>', value), whereNull(column)]);
+  return and([negate(isEqual(column, value)), negate(whereUnreadable(column))]);
 }
 
 /** Whether a column of this type can hold exactly this value. Asking the database for another may be an error to it. */
@@ -127,11 +130,11 @@ function canHold(type: FieldType, value: unknown): boolean {
         typeof value === 'string' && BIGINT.test(value) && BigInt.asIntN(64, BigInt(value)) === BigInt(value)
       );
     case 'number':
-      return Number.isFinite(value);
+      return typeof value === 'number' && !Number.isNaN(value);
     case 'boolean':
       return typeof value === 'boolean';
     case 'date':
-      return value instanceof Date && value >= FIRST_DATE && value <= LAST_DATE;
+      return value instanceof Date && !Number.isNaN(value.getTime());
     default:
       return false;
   }
@@ -144,10 +147,14 @@ function ordered(column: Column, operator: Operator, value: unknown): Condition 
   if (type.kind === 'number' && typeof value === 'number') return orderedNumber(column, operator, value);
   if (type.kind === 'date' && value instanceof Date) return orderedDate(column, operator, value);
   if (type.kind === 'text' && canHold(type, value)) return { kind: 'compare', column, operator, value };
-  throw new Unfilterable({
-    reason: `the field \`${column.field.name}\` (${type.kind}) is ordered against a value that it cannot be ordered against`,
+  throw unordered(column);
+}
+
+function unordered({ field: { name, type } }: Column): Unfilterable {
+  return new Unfilterable({
+    reason: `the field \`${name}\` (${type.kind}) is ordered against a value that it cannot be ordered against`,
     remedy: 'compare it to a value of its own type; only numbers, dates and text have an order',
-    construct: { kind: 'attribute', name: column.field.name },
+    construct: { kind: 'attribute', name },
   });
 }
 
@@ -173,28 +180,16 @@ function orderedInteger(
 }
 
 function orderedNumber(column: Column, operator: Operator, value: number): Condition {
-  if (Number.isFinite(value)) return { kind: 'compare', column, operator, value };
-  if (Number.isNaN(value)) return never;
-  if (value > 0 !== operator.startsWith('<')) return never;
-  if (operator.endsWith('=')) return whereNotNull(column);
-  // Whatever is less than infinity is at most the largest number; the column may hold infinity itself.
-  return value > 0
-    ? { kind: 'compare', column, operator: '<=', value: Number.MAX_VALUE }
-    : { kind: 'compare', column, operator: '>=', value: -Number.MAX_VALUE };
+  return Number.isNaN(value) ? never : { kind: 'compare', column, operator, value };
 }
 
 function orderedDate(column: Column, operator: Operator, value: Date): Condition {
   const time = value.getTime();
   if (Number.isNaN(time)) return never;
-  if (value < FIRST_DATE) return operator.startsWith('<') ? never : whereNotNull(column);
-  if (value > LAST_DATE) return operator.startsWith('<') ? whereNotNull(column) : never;
-  // There is no later one to compare to.
-  if (time === LAST_DATE.getTime() && operator === '<=') return whereNotNull(column);
-  if (time === LAST_DATE.getTime() && operator === '>') return never;
   // What the database keeps of a millisecond's parts was cut off when the row was read.
   const next = new Date(time + 1);
-  if (operator === '<=') return { kind: 'compare', column, operator: '<', value: next };
-  if (operator === '>') return { kind: 'compare', column, operator: '>=', value: next };
+  if (operator === '<=' && time < LAST_TIME) return { kind: 'compare', column, operator: '<', value: next };
+  if (operator === '>' && time < LAST_TIME) return { kind: 'compare', column, operator: '>=', value: next };
   return { kind: 'compare', column, operator, value };
 }
 
@@ -209,6 +204,7 @@ export function compareColumns(left: Column, operator: Operator, right: Column):
       construct: { kind: 'attribute', name: left.field.name },
     });
   }
+  if (left.field.type.kind === 'bigint' && operator !== '=' && operator !== '!=') throw unordered(left);
   const compared: Condition = { kind: 'compareColumns', left, operator, right };
   if (operator === '=') return or([compared, and([whereNull(left), whereNull(right)])]);
   if (operator === '!=') {

@@ -18,8 +18,11 @@ export type Operator = '=' | '!=' | '<' | '<=' | '>' | '>=';
 
 /**
  * What must hold of a row: a tree that every database can express. Comparisons hold only between values that are not
- * null; there is no `not`, for each part has its negation among the others ({@link negate}), so that SQL's third
- * truth value never meets one.
+ * null, and that policies can read; there is no `not`, for each part has its negation among the others ({@link negate}),
+ * so that SQL's third truth value never meets one.
+ *
+ * A comparison that is `negated` does not hold of its values, which are not null. It is not always the opposite one:
+ * neither `<` nor `>=` holds of NaN.
  */
 export type Condition =
   | { readonly kind: 'always' }
@@ -31,15 +34,20 @@ export type Condition =
       readonly column: Column;
       readonly operator: Operator;
       readonly value: unknown;
+      readonly negated?: true;
     }
   /** The column has one of the values; or one, that is not null, that is none of them. */
   | { readonly kind: 'in' | 'notIn'; readonly column: Column; readonly values: readonly unknown[] }
+  /** What is not null here can be read as well. */
   | { readonly kind: 'isNull' | 'isNotNull'; readonly column: Column }
+  /** Whether the column is null, or holds a value that policies can read; see {@link Field.mayFail}. */
+  | { readonly kind: 'isReadable' | 'isUnreadable'; readonly column: Column }
   | {
       readonly kind: 'compareColumns';
       readonly left: Column;
       readonly operator: Operator;
       readonly right: Column;
+      readonly negated?: true;
     }
   /** Whether a row `to` is related to the row `from` for which `condition` holds. */
   | {
@@ -213,15 +221,17 @@ function makeKey(condition: Condition): string {
     case 'or':
       return `${condition.kind}(${condition.conditions.map(keyOf).join(',')})`;
     case 'compare':
-      return `${keyOfColumn(condition.column)} ${condition.operator} ${keyOfValue(condition.value)}`;
+      return `${keyOfColumn(condition.column)} ${operatorOf(condition)} ${keyOfValue(condition.value)}`;
     case 'in':
     case 'notIn':
       return `${keyOfColumn(condition.column)} ${condition.kind} ${condition.values.map(keyOfValue).join(',')}`;
     case 'isNull':
     case 'isNotNull':
+    case 'isReadable':
+    case 'isUnreadable':
       return `${condition.kind} ${keyOfColumn(condition.column)}`;
     case 'compareColumns':
-      return `${keyOfColumn(condition.left)} ${condition.operator} ${keyOfColumn(condition.right)}`;
+      return `${keyOfColumn(condition.left)} ${operatorOf(condition)} ${keyOfColumn(condition.right)}`;
     case 'exists':
     case 'notExists':
       return `${condition.kind} ${keyOfStep(condition)} ${keyOf(condition.condition)}`;
@@ -245,8 +255,14 @@ function keyOfColumn({ source, field }: Column): string {
   return `${source.number}.${key}`;
 }
 
+function operatorOf(condition: Comparison): string {
+  return isNegated(condition) ? `not ${condition.operator}` : condition.operator;
+}
+
 function keyOfValue(value: unknown): string {
-  return value instanceof Date ? `date ${value.getTime()}` : `${typeof value} ${JSON.stringify(value)}`;
+  return value instanceof Date
+    ? `date ${value.getTime()}`
+    : `${typeof value} ${typeof value === 'number' ? value : JSON.stringify(value)}`;
 }
 
 /**
@@ -292,6 +308,8 @@ function findsIn(condition: Condition, source: Source): boolean {
     case 'notIn':
     case 'isNull':
     case 'isNotNull':
+    case 'isReadable':
+    case 'isUnreadable':
       return condition.column.source.number === source.number;
     case 'compareColumns':
       return (
@@ -343,7 +361,7 @@ function negated(condition: Condition): Condition {
     case 'or':
       return and(condition.conditions.map(negate));
     case 'compare':
-      return or([{ ...condition, operator: OPPOSITES[condition.operator] }, whereNull(condition.column)]);
+      return or([opposite(condition, condition.column.field), whereNull(condition.column)]);
     case 'in':
       return or([{ ...condition, kind: 'notIn' }, whereNull(condition.column)]);
     case 'notIn':
@@ -352,9 +370,13 @@ function negated(condition: Condition): Condition {
       return { ...condition, kind: 'isNotNull' };
     case 'isNotNull':
       return { ...condition, kind: 'isNull' };
+    case 'isReadable':
+      return { ...condition, kind: 'isUnreadable' };
+    case 'isUnreadable':
+      return { ...condition, kind: 'isReadable' };
     case 'compareColumns':
       return or([
-        { ...condition, operator: OPPOSITES[condition.operator] },
+        opposite(condition, condition.left.field, condition.right.field),
         whereNull(condition.left),
         whereNull(condition.right),
       ]);
@@ -365,6 +387,22 @@ function negated(condition: Condition): Condition {
   }
 }
 
+type Comparison = Extract<Condition, { kind: 'compare' | 'compareColumns' }>;
+
+/** Whether it says itself that it is, and no property of all objects. */
+export function isNegated(comparison: Comparison): boolean {
+  return Object.hasOwn(comparison, 'negated');
+}
+
+/** The comparison that holds of those values that are not null, and of which this one does not hold. */
+function opposite<Compared extends Comparison>(comparison: Compared, ...fields: readonly Field[]): Compared {
+  const { negated, ...condition } = comparison;
+  if (isNegated(comparison)) return condition as Compared;
+  const isOrder = condition.operator !== '=' && condition.operator !== '!=';
+  if (isOrder && fields.some(({ mayBeNaN }) => mayBeNaN)) return { ...condition, negated: true } as Compared;
+  return { ...condition, operator: OPPOSITES[condition.operator] } as Compared;
+}
+
 /** Whether the column is null: never, where it cannot be. */
 export function whereNull(column: Column): Condition {
   return column.field.nullable ? { kind: 'isNull', column } : never;
@@ -372,7 +410,12 @@ export function whereNull(column: Column): Condition {
 
 /** Whether the column is not null: always, where it cannot be. */
 export function whereNotNull(column: Column): Condition {
-  return column.field.nullable ? { kind: 'isNotNull', column } : always;
+  return column.field.nullable || column.field.mayFail === true ? { kind: 'isNotNull', column } : always;
+}
+
+/** Whether the column holds what is an error to policies that read it: never, where it cannot. */
+export function whereUnreadable(column: Column): Condition {
+  return column.field.mayFail === true ? { kind: 'isUnreadable', column } : never;
 }
 
 /** How much a condition says, written out: its parts, and the values in them. */

@@ -1,7 +1,7 @@
 import { errors } from '../errors.js';
 import type { Entity, EntityRelation, Field, JoinTable } from '../schema.js';
 import type { Column, Operator, Source } from './condition.js';
-import type { Translation } from './translate.js';
+import { readableIn, type Translation } from './translate.js';
 
 /** The databases whose comparisons are known to be those of JavaScript, or can be made so. */
 export type Dialect = 'postgresql' | 'sqlite';
@@ -20,6 +20,16 @@ export interface SqlPieces<Sql> {
   exists(rows: RelatedRows<Sql>): Sql;
   /** A bound parameter, which the database compares to the column as policies would compare the value. */
   value(field: Field, entity: Entity, value: unknown): Sql;
+  /** What is compared in place of a column whose values are read as others; by default the column itself. */
+  operand?(column: Sql, field: Field): Sql;
+  /** Whether a boolean is read as true, if not only by the database's own `true`. */
+  isTrue?(column: Sql): Sql;
+  /** That a moment is read as one that has an order; by default all are. */
+  isMoment?(column: Sql, field: Field): Sql | undefined;
+  /** What {@link Translation.readable} asks, in brackets, and NULL of NULL; undefined for what holds of its type everywhere. */
+  readable?(column: Sql, field: Field): Sql | undefined;
+  /** Whether enums are types of the database, which have no collation. */
+  readonly hasNativeEnums?: boolean;
 }
 
 /** The alias of a row. Every table of a filter has one, so that no name that a user has chosen can be mistaken for it. */
@@ -27,37 +37,97 @@ export function aliasOf(source: Source): string {
   return `t${source.number}`;
 }
 
-/** Expresses conditions by the pieces of SQL that a query builder makes. */
+/**
+ * Expresses conditions by the pieces of SQL that a query builder makes.
+ *
+ * Two texts are equal if the database says so by the collation of the column, for which there may be an index, and if
+ * their bytes are the same, for the collation may ignore case.
+ */
 export function sqlTranslation<Sql>(pieces: SqlPieces<Sql>): Translation<Sql> {
-  const { dialect } = pieces;
-  const { sql } = pieces;
-  const columnOf = ({ source, field }: Column) => pieces.column(aliasOf(source), field, source.entity);
-  const compared = (column: Column, operator: Operator): Sql => {
-    const collation = collationOf(dialect, column.field, operator);
-    const name = columnOf(column);
-    if (collation === 'C') return sql`${name} collate "C"`;
-    return collation === 'binary' ? sql`${name} collate binary` : name;
+  const { dialect, sql } = pieces;
+  const nameOf = ({ source, field }: Column) => pieces.column(aliasOf(source), field, source.entity);
+  const operandOf = (column: Column) => {
+    const name = nameOf(column);
+    if (column.field.type.kind === 'boolean' && pieces.isTrue !== undefined) {
+      return sql`(${pieces.isTrue(name)})`;
+    }
+    return pieces.operand?.(name, column.field) ?? name;
+  };
+  const readable = (column: Column) => {
+    const name = nameOf(column);
+    return pieces.readable?.(name, column.field) ?? readableOf(pieces, name, column.field);
+  };
+  const all = (parts: readonly (Sql | undefined)[]): Sql => {
+    const given = parts.filter(part => part !== undefined);
+    return given.length === 1 ? (given[0] as Sql) : pieces.join(given, sql` and `);
+  };
+  /** That a value of a side of a comparison has an order, if the database has one for it and JavaScript has none. */
+  const ordered = (column: Column, databaseSaysYes: boolean): Sql | undefined => {
+    const { kind } = column.field.type;
+    if (kind === 'date') return pieces.isMoment?.(nameOf(column), column.field);
+    // To PostgreSQL, NaN is the greatest of all numbers, and equal to itself.
+    if (kind !== 'number' || dialect !== 'postgresql' || !databaseSaysYes) return undefined;
+    return sql`${nameOf(column)} < 'NaN'`;
+  };
+  const inOrder = (asked: Sql, operator: Operator, left: Column, right?: Column): Sql => {
+    const isRising = operator === '>' || operator === '>=';
+    return all([asked, ordered(left, isRising), right && ordered(right, !isRising)]);
+  };
+  const compare = (column: Column, operator: Operator, value: unknown, negated: boolean): Sql => {
+    const { field, source } = column;
+    if (field.type.kind === 'boolean' && pieces.isTrue !== undefined) {
+      const isTrue = pieces.isTrue(nameOf(column));
+      return (operator === '=') === Boolean(value) ? isTrue : not(isTrue);
+    }
+    const bound = () => pieces.value(field, source.entity, value);
+    if (operator === '=') return equal(pieces, field, operandOf(column), bound);
+    const asked = binary(pieces, exact(pieces, field, operandOf(column)), operator, bound());
+    const holds = operator === '!=' ? asked : inOrder(asked, operator, column);
+    return all([negated ? not(holds) : holds, readableIn(column, { readable })]);
+  };
+  const not = (part: Sql) => sql`not (${part})`;
+  const compareColumns = (left: Column, operator: Operator, right: Column, negated: boolean): Sql => {
+    const readables = [left, right].map(column => readableIn(column, { readable }));
+    if (operator === '=' || operator === '!=') {
+      const equals = all([
+        equal(pieces, left.field, operandOf(left), () => operandOf(right)),
+        ordered(left, true),
+      ]);
+      if (operator === '=') return all([equals, ...readables]);
+      if (!hasCollation(pieces, left.field)) return all([not(equals), ...readables]);
+    }
+    const asked = binary(pieces, exact(pieces, left.field, operandOf(left)), operator, operandOf(right));
+    const holds = operator === '!=' ? asked : inOrder(asked, operator, left, right);
+    return all([negated ? not(holds) : holds, ...readables]);
   };
   return {
     constant: value => (value ? sql`1 = 1` : sql`1 = 0`),
     and: parts => pieces.join(parts, sql` and `),
     or: parts => sql`(${pieces.join(parts, sql` or `)})`,
     not: part => sql`not ${part}`,
-    compare: (column, operator, value) =>
-      binary(
-        pieces,
-        compared(column, operator),
-        operator,
-        pieces.value(column.field, column.source.entity, value),
-      ),
-    compareColumns: (left, operator, right) =>
-      binary(pieces, compared(left, operator), operator, columnOf(right)),
-    in: (column, values) => {
-      const list = values.map(value => pieces.value(column.field, column.source.entity, value));
-      return sql`${compared(column, '=')} in (${pieces.join(list, sql`, `)})`;
+    compare,
+    compareColumns,
+    in: (column, values, negated) => {
+      const { field, source } = column;
+      const operand = operandOf(column);
+      const list = () =>
+        pieces.join(
+          values.map(value => pieces.value(field, source.entity, value)),
+          sql`, `,
+        );
+      if (negated) {
+        const isNone = sql`${exact(pieces, field, operand)} not in (${list()})`;
+        return all([isNone, readableIn(column, { readable })]);
+      }
+      const isOne = sql`${exact(pieces, field, operand)} in (${list()})`;
+      // SQLite binds half as many values as PostgreSQL, which has them twice here.
+      return hasCollation(pieces, field) && dialect === 'postgresql'
+        ? same(pieces, sql`${operand} in (${list()})`, isOne)
+        : isOne;
     },
-    isNull: column => sql`${columnOf(column)} is null`,
-    isNotNull: column => sql`${columnOf(column)} is not null`,
+    isNull: column => sql`${nameOf(column)} is null`,
+    isNotNull: column => sql`${nameOf(column)} is not null`,
+    readable,
     exists: (relation, from, to, condition) => {
       const related = relatedRows(pieces, relation, to.number, field =>
         pieces.column(aliasOf(from), field, from.entity),
@@ -92,26 +162,80 @@ export function relatedRows<Sql>(
 ): RelatedRows<Sql> {
   const { sql } = pieces;
   const all = (parts: readonly Sql[]) => pieces.join(parts, sql` and `);
-  const equal = (left: Sql, right: Sql) => sql`${left} = ${right}`;
   const alias = aliasOf({ entity, number });
   const column = (field: Field) => pieces.column(alias, field, entity);
   if (joinTable === undefined) {
-    return { entity, alias, where: all(join.map(({ from, to }) => equal(column(to), owner(from)))) };
+    const where = all(join.map(({ from, to }) => equal(pieces, to, column(to), () => owner(from))));
+    return { entity, alias, where };
   }
   const linkAlias = `j${number}`;
   const link = (name: string) => pieces.joinColumn(linkAlias, name, joinTable);
-  const on = all(joinTable.target.map(({ column: name, field }) => equal(link(name), column(field))));
-  const where = all(joinTable.source.map(({ column: name, field }) => equal(link(name), owner(field))));
+  const on = all(
+    joinTable.target.map(({ column: name, field }) => equal(pieces, field, link(name), () => column(field))),
+  );
+  const where = all(
+    joinTable.source.map(({ column: name, field }) => equal(pieces, field, link(name), () => owner(field))),
+  );
   return { entity, alias, link: { joinTable, alias: linkAlias, on }, where };
 }
 
-const TEXT = new Set(['text', 'uuid', 'enum']);
+/**
+ * Of what is equal by its collation, that its bytes are the same. PostgreSQL would take the one for as rare as the other,
+ * and expect next to no rows of both, unless `coalesce` hides it.
+ */
+function same<Sql>({ dialect, sql }: SqlPieces<Sql>, byCollation: Sql, byBytes: Sql): Sql {
+  return dialect === 'postgresql'
+    ? sql`${byCollation} and coalesce(${byBytes}, false)`
+    : sql`${byCollation} and ${byBytes}`;
+}
 
-/** PostgreSQL orders text by language unless told otherwise; SQLite's columns may be declared to ignore case. */
-function collationOf(dialect: Dialect, { type }: Field, operator: Operator): 'C' | 'binary' | undefined {
-  if (!TEXT.has(type.kind)) return undefined;
-  if (dialect === 'sqlite') return 'binary';
-  return operator === '=' || operator === '!=' ? undefined : 'C';
+/** @param right makes what is compared to; a bound value is one each time */
+function equal<Sql>(pieces: SqlPieces<Sql>, field: Field, left: Sql, right: () => Sql): Sql {
+  const { sql } = pieces;
+  const byCollation = sql`${left} = ${right()}`;
+  return hasCollation(pieces, field)
+    ? same(pieces, byCollation, sql`${exact(pieces, field, left)} = ${right()}`)
+    : byCollation;
+}
+
+/** Text that is compared by its bytes, whatever its collation is; all else as it is. */
+function exact<Sql>(pieces: SqlPieces<Sql>, field: Field, operand: Sql): Sql {
+  const { dialect, sql } = pieces;
+  if (!hasCollation(pieces, field)) return operand;
+  if (dialect === 'sqlite') return sql`${operand} collate binary`;
+  return field.type.kind === 'enum' ? sql`${operand}::text collate "C"` : sql`${operand} collate "C"`;
+}
+
+function hasCollation<Sql>({ dialect, hasNativeEnums }: SqlPieces<Sql>, { type }: Field): boolean {
+  if (type.kind === 'uuid') return dialect === 'sqlite';
+  return type.kind === 'text' || (type.kind === 'enum' && !hasNativeEnums);
+}
+
+/** What a value has to be for policies to read it; undefined where the column keeps nothing else. */
+function readableOf<Sql>(pieces: SqlPieces<Sql>, column: Sql, { type }: Field): Sql | undefined {
+  const { dialect, sql } = pieces;
+  const isSqlite = dialect === 'sqlite';
+  switch (type.kind) {
+    case 'number':
+      return isSqlite
+        ? sql`(${column} between -9007199254740991 and 9007199254740991 or ${column} in (9e999, -9e999))`
+        : sql`(${column} between -9007199254740991 and 9007199254740991 or ${column} in ('NaN', 'Infinity', '-Infinity'))`;
+    case 'integer':
+      if (isSqlite) {
+        return sql`(${column} between -9007199254740991 and 9007199254740991 and ${column} = cast(${column} as integer))`;
+      }
+      // Others are documented to hold no more than they can.
+      return type.max === Number.MAX_SAFE_INTEGER
+        ? sql`(${column} between -9007199254740991 and 9007199254740991)`
+        : undefined;
+    case 'text':
+    case 'uuid':
+    case 'enum':
+      // SQLite has numbers before all text, and bytes after it.
+      return isSqlite ? sql`(${column} >= '' and ${column} < x'')` : undefined;
+    default:
+      return undefined;
+  }
 }
 
 /** Operators are text of the query: each of them is written out, so that nothing else can get there. */

@@ -1,9 +1,19 @@
 import type { EntityRelation } from '../schema.js';
-import type { Column, Condition, Operator, Source } from './condition.js';
+import {
+  always,
+  and,
+  type Column,
+  type Condition,
+  isNegated,
+  never,
+  type Operator,
+  or,
+  type Source,
+} from './condition.js';
 
 /**
  * What one query builder needs to know to express a {@link Condition}: how it says each of its parts. An adapter for
- * another one is these ten functions, a schema, and a query that they are put into.
+ * another one is these eleven functions, a schema, and a query that they are put into.
  *
  * @typeParam Sql what the query builder takes as a part of a WHERE clause
  */
@@ -13,13 +23,24 @@ export interface Translation<Sql> {
   and(parts: readonly Sql[]): Sql;
   /** One of them holds. Mind the brackets: one that stands alone needs them as well. */
   or(parts: readonly Sql[]): Sql;
-  /** `value` is not null, and is to become a bound parameter. Text is ordered by its bytes. */
-  compare(column: Column, operator: Operator, value: unknown): Sql;
-  compareColumns(left: Column, operator: Operator, right: Column): Sql;
-  /** There is at least one value; each is to become a bound parameter. */
-  in(column: Column, values: readonly unknown[]): Sql;
+  /**
+   * `value` is not null, and is to become a bound parameter. Text is compared by its bytes, and numbers as JavaScript
+   * compares them. Nothing holds of a value that is not {@link Translation.readable}.
+   *
+   * @param negated that it does not hold; of readable values, too
+   */
+  compare(column: Column, operator: Operator, value: unknown, negated: boolean): Sql;
+  compareColumns(left: Column, operator: Operator, right: Column, negated: boolean): Sql;
+  /**
+   * There is at least one value; each is to become a bound parameter.
+   *
+   * @param negated that it is none of them; of values that are readable
+   */
+  in(column: Column, values: readonly unknown[], negated: boolean): Sql;
   isNull(column: Column): Sql;
   isNotNull(column: Column): Sql;
+  /** Whether policies can read a value that is not null; undefined if they can read all that the database keeps there. */
+  readable(column: Column): Sql | undefined;
   /**
    * Whether there is a row `to` that is related to `from`, for which `condition` holds (undefined: any row does). Rows
    * that count as deleted are left out by `condition` already.
@@ -30,49 +51,67 @@ export interface Translation<Sql> {
 
 /** Expresses a condition in the terms of a query builder. */
 export function translate<Sql>(condition: Condition, translation: Translation<Sql>): Sql {
+  return express(asksWhatIsSure(condition) ? settle(condition, translation) : condition, translation);
+}
+
+function express<Sql>(condition: Condition, translation: Translation<Sql>): Sql {
   switch (condition.kind) {
     case 'always':
       return translation.constant(true);
     case 'never':
       return translation.constant(false);
     case 'and': {
-      const parts = needed(condition.conditions).map(part => translate(part, translation));
+      const parts = needed(condition.conditions).map(part => express(part, translation));
       if (parts.length === 1) return parts[0] as Sql;
       return inGroups(parts, all => translation.and(all), translation);
     }
     case 'or':
       return inGroups(
-        condition.conditions.map(part => translate(part, translation)),
+        condition.conditions.map(part => express(part, translation)),
         any => translation.or(any),
         translation,
       );
     case 'compare': {
       const { column, operator, value } = condition;
-      return translation.compare(column, operator, stored(column, value));
+      return translation.compare(column, operator, stored(column, value), isNegated(condition));
     }
-    case 'in': {
-      const { column, values } = condition;
-      return translation.in(
-        column,
-        values.map(value => stored(column, value)),
-      );
-    }
+    case 'in':
     case 'notIn': {
       const { column, values } = condition;
-      const parts = values.map(value => translation.compare(column, '!=', stored(column, value)));
-      if (parts.length === 1) return parts[0] as Sql;
-      return inGroups(parts, all => translation.and(all), translation);
+      const kept = values.map(value => stored(column, value));
+      return translation.in(column, kept, condition.kind === 'notIn');
     }
     case 'isNull':
-    case 'isNotNull':
-      return translation[condition.kind](condition.column);
+      return translation.isNull(condition.column);
+    case 'isNotNull': {
+      const { column } = condition;
+      const readable = readableIn(column, translation);
+      const isNotNull = translation.isNotNull(column);
+      return readable === undefined ? isNotNull : translation.and([isNotNull, readable]);
+    }
+    case 'isReadable': {
+      const { column } = condition;
+      return translation.or([translation.isNull(column), readableIn(column, translation) as Sql]);
+    }
+    case 'isUnreadable': {
+      const { column } = condition;
+      const unreadable = translation.not(readableIn(column, translation) as Sql);
+      return column.field.nullable
+        ? translation.and([translation.isNotNull(column), unreadable])
+        : unreadable;
+    }
     case 'compareColumns':
-      return translation.compareColumns(condition.left, condition.operator, condition.right);
+      return translation.compareColumns(
+        condition.left,
+        condition.operator,
+        condition.right,
+        isNegated(condition),
+      );
     case 'exists':
     case 'notExists': {
       const { relation, from, to } = condition;
       const inner =
-        condition.condition.kind === 'always' ? undefined : translate(condition.condition, translation);
+        condition.condition.kind === 'always' ? undefined : express(condition.condition, translation);
       const exists = translation.exists(relation, from, to, inner);
       return condition.kind === 'exists' ? exists : translation.not(exists);
     }
@@ -93,6 +132,59 @@ function inGroups<Sql>(
     groups.push(translation.or([join(parts.slice(from, from + MAX_IN_A_ROW))]));
   }
   return inGroups(groups, join, translation);
+}
+
+/** What of a value of the column is to be asked so that policies can read it; undefined if nothing is. */
+export function readableIn<Sql>(
+  column: Column,
+  { readable }: Pick<Translation<Sql>, 'readable'>,
+): Sql | undefined {
+  return column.field.mayFail ? readable(column) : undefined;
+}
+
+/** Whether a part of the condition asks what one of the databases may know already. */
+function asksWhatIsSure(condition: Condition): boolean {
+  switch (condition.kind) {
+    case 'and':
+    case 'or':
+      return condition.conditions.some(asksWhatIsSure);
+    case 'exists':
+    case 'notExists':
+      return asksWhatIsSure(condition.condition);
+    case 'isReadable':
+    case 'isUnreadable':
+    case 'isNotNull':
+      return true;
+    default:
+      return false;
+  }
+}
+
+/** Leaves out of a condition what this database need not be asked, for it keeps nothing there that policies cannot read. */
+function settle<Sql>(condition: Condition, translation: Translation<Sql>): Condition {
+  switch (condition.kind) {
+    case 'and':
+      return and(condition.conditions.map(part => settle(part, translation)));
+    case 'or':
+      return or(condition.conditions.map(part => settle(part, translation)));
+    case 'exists':
+    case 'notExists': {
+      const inner = settle(condition.condition, translation);
+      if (inner.kind === 'never') return condition.kind === 'exists' ? never : always;
+      return { ...condition, condition: inner };
+    }
+    case 'isReadable':
+      return readableIn(condition.column, translation) === undefined ? always : condition;
+    case 'isUnreadable':
+      return readableIn(condition.column, translation) === undefined ? never : condition;
+    case 'isNotNull': {
+      const { column } = condition;
+      if (column.field.nullable || readableIn(column, translation) !== undefined) return condition;
+      return always;
+    }
+    default:
+      return condition;
+  }
 }
 
 /** What is compared besides need not be asked whether it is null: comparisons hold only where it is not. */

@@ -20,6 +20,7 @@ import {
 import type { Class } from 'oso';
 import { type EntityAdapter, entityAdapter } from '../adapter.js';
 import { always, and, type Condition, type Source, whereNull } from '../condition/condition.js';
+import { postgresTimestamp } from '../condition/postgres-timestamp.js';
 import {
   aliasOf,
   ownerValues,
@@ -206,6 +207,16 @@ function drizzlePieces(schema: DrizzleSchema): SqlPieces<SQL> {
       return sql`exists (select 1 from ${from} where ${where})`;
     },
     value: (field, entity, value) => bound(columnOf(schema.tableOf(entity), field.name), value),
+    hasNativeEnums: schema.dialect === 'postgresql',
+    // Drizzle takes no other number for true.
+    isTrue: schema.dialect === 'sqlite' ? column => sql`${column} = 1` : undefined,
+    // Of infinities, and of years before Christ, Drizzle makes dates that are none.
+    isMoment: (column, { mayBeNaN }) =>
+      mayBeNaN ? sql`${column} >= '0001-01-01' and ${column} < 'infinity'` : undefined,
+    readable: (column, { type }) => {
+      if (schema.dialect !== 'sqlite' || type.kind !== 'date') return undefined;
+      return sql`(${column} between -8640000000000000 and 8640000000000000 and ${column} = cast(${column} as integer))`;
+    },
   };
 }
 
@@ -218,9 +229,11 @@ function bound(column: DrizzleColumn, value: unknown): SQL {
     }
     case 'SQLiteNumericNumber':
       return sql`${new Param(value)}`;
+    case 'PgTimestamp':
+      return sql`${new Param(postgresTimestamp(value as Date))}`;
     case 'PgDate':
       // Without its type a parameter takes that of the column, and a day has no time.
-      return sql`${new Param(value, column)}::timestamp`;
+      return sql`${new Param(postgresTimestamp(value as Date))}::timestamp`;
     default:
       return sql`${new Param(value, column)}`;
   }

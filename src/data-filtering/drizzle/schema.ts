@@ -1,6 +1,6 @@
 import { type Column, getTableColumns, getTableName, is, type Table } from 'drizzle-orm';
 import { getTableConfig as getPgTableConfig, type PgColumn, PgTable } from 'drizzle-orm/pg-core';
-import { getTableConfig as getSqliteTableConfig, SQLiteTable } from 'drizzle-orm/sqlite-core';
+import { getTableConfig as getSqliteTableConfig, SQLiteColumn, SQLiteTable } from 'drizzle-orm/sqlite-core';
 import type { Class } from 'oso';
 import { given } from '../../options.js';
 import type { Dialect } from '../condition/sql-translation.js';
@@ -165,6 +165,8 @@ class SchemaReader {
       kind === 'one' &&
       dialect === 'postgresql' &&
       target.deletedAt === undefined &&
+      // A foreign key of text may refer to what is spelt otherwise, by a collation that Drizzle is not told.
+      join.every(({ to }) => to.type.kind !== 'text') &&
       foreignKeysOf(from).some(key => key.target === to && hasSamePairs(key.pairs, pairs));
     return { name, kind, target, join, guaranteed };
   }
@@ -266,13 +268,34 @@ function requireField(fields: ReadonlyMap<string, Field>, entity: string, name: 
 }
 
 function fieldOf(name: string, column: Column): Field {
-  return { name, column: column.name, nullable: !column.notNull, type: typeOf(column) };
+  const type = typeOf(column);
+  return {
+    name,
+    column: column.name,
+    nullable: !column.notNull,
+    type,
+    mayBeNaN: MAY_BE_NAN.has(column.columnType),
+    mayFail: mayFailOf(column, type),
+  };
 }
+
+/** Columns of SQLite keep what they are given; of booleans Drizzle makes something in any case. */
+function mayFailOf(column: Column, type: FieldType): Field['mayFail'] {
+  if (is(column, SQLiteColumn)) return type.kind === 'text' ? 'in order' : type.kind !== 'boolean';
+  const isLarge = type.kind === 'integer' && type.max === Number.MAX_SAFE_INTEGER;
+  return isLarge || column.columnType === 'PgDoublePrecision';
+}
+
+/** Of PostgreSQL's numbers all; and `infinity` is read as a date that is none. */
+const MAY_BE_NAN = new Set(['PgNumericNumber', 'PgDoublePrecision', 'PgTimestamp', 'PgDate']);
 
 const INT2 = { kind: 'integer', min: -(2 ** 15), max: 2 ** 15 - 1 } as const;
 const INT4 = { kind: 'integer', min: -(2 ** 31), max: 2 ** 31 - 1 } as const;
-/** What JavaScript's numbers can hold of 64 bits, which is what Drizzle reads such a column as. */
-const INT8 = { kind: 'integer', min: -(2 ** 63), max: 2 ** 63 - 1024 } as const;
+/** Of 64 bits: what policies can read. */
+const INT8 = { kind: 'integer', min: Number.MIN_SAFE_INTEGER, max: Number.MAX_SAFE_INTEGER } as const;
+
+/** Of so many digits a number of JavaScript tells all decimals apart. */
+const EXACT_DIGITS = 15;
 
 /** By Drizzle's names of kinds of columns: those whose values compare in SQL as they do when Drizzle has read them. */
 const TYPES: Readonly<Record<string, FieldType>> = {
@@ -291,7 +314,8 @@ const TYPES: Readonly<Record<string, FieldType>> = {
   PgTimestamp: { kind: 'date' },
   PgDate: { kind: 'date' },
   SQLiteText: { kind: 'text' },
-  SQLiteInteger: INT8,
+  // It keeps what it is given, fractions too.
+  SQLiteInteger: { kind: 'number' },
   SQLiteReal: { kind: 'number' },
   SQLiteNumericNumber: { kind: 'number' },
   SQLiteBoolean: { kind: 'boolean' },
@@ -314,6 +338,11 @@ function typeOf(column: Column): FieldType {
   const { columnType, enumValues } = column as PgColumn;
   if (columnType === 'PgEnumColumn' || columnType === 'PgEnumObjectColumn') {
     return { kind: 'enum', values: enumValues as unknown as string[] };
+  }
+  const { precision } = column as { readonly precision?: number };
+  if (columnType === 'PgNumericNumber' && (precision === undefined || precision > EXACT_DIGITS)) {
+    const why = `a decimal that may have more digits than a number: give its column a precision of ${EXACT_DIGITS} or less`;
+    return { kind: 'unsupported', why };
   }
   const type = Object.hasOwn(TYPES, columnType) ? TYPES[columnType] : undefined;
   const why =

@@ -13,6 +13,7 @@ import type { Class } from 'oso';
 import { propertyOf } from '../../own-properties.js';
 import { type EntityAdapter, entityAdapter } from '../adapter.js';
 import { always, and, type Condition, type Source, whereNull } from '../condition/condition.js';
+import { postgresTimestamp } from '../condition/postgres-timestamp.js';
 import {
   aliasOf,
   type Dialect,
@@ -84,7 +85,8 @@ export function entityEquality(description: SchemaDescription): EqualityFn {
  * Kysely knows no types of columns when it runs, so the description is taken at its word. On PostgreSQL `text` is for columns
  * of the types text and varchar (char(n) and citext compare otherwise), `date` for timestamptz (or days and timestamps, where
  * the time zones of the session and of the process are the same), `number` for double precision and for numeric of up to
- * 15 digits (real is read as another number), `integer` for integer and `bigint` for bigint.
+ * 15 digits (real is read as another number), `integer` for integer and for bigint that is to be a
+ * number, and `bigint` for bigint that is to be a string.
  *
  * On SQLite, which has no booleans and no dates, `boolean` is kept as 1 and 0, and `date` as what `toISOString()` gives;
  * of a date that is kept otherwise, no comparison holds.
@@ -104,7 +106,7 @@ export function kyselyAdapter<DB, const Description extends SchemaDescription>(
 ): EntityAdapter<AnyAuthorizedQuery<DB>, object> {
   const schema = describedSchema(description);
   const pieces = kyselyPieces(dialectOf(db));
-  const translation = kyselyTranslation(pieces);
+  const translation = sqlTranslation(pieces);
   const entities = new WeakMap<object, Entity>();
   const untyped = db as unknown as Kysely<AnyDatabase>;
 
@@ -205,34 +207,35 @@ function kyselyPieces(dialect: Dialect): SqlPieces<Sql> {
     joinColumn: (alias, column) => sql.id(alias, column),
     exists: rows => sql`exists ${selectRelated(rows).select(sql.lit(1).as('found'))}`,
     value: (field, _entity, value) => bound(dialect, field, value),
+    hasNativeEnums: false,
+    readable: (column, { type }) => {
+      if (dialect !== 'sqlite') return undefined;
+      if (type.kind === 'boolean') return sql`(${column} in (0, 1))`;
+      return type.kind === 'date' ? sql`(${column} glob ${sql.lit(ISO_DATE)})` : undefined;
+    },
   };
 }
 
 function bound(dialect: Dialect, { type }: Field, value: unknown): Sql {
   if (dialect === 'sqlite') {
     if (type.kind === 'boolean') return sql.val(value === true ? 1 : 0);
-    return sql.val(value instanceof Date ? value.toISOString() : value);
+    return sql.val(value instanceof Date ? sqliteDate(value) : value);
   }
+  if (type.kind === 'integer' && Math.abs(value as number) > MAX_INT4) return sql`${sql.val(value)}::bigint`;
   // Without its type a parameter takes that of the column; a column of whole days would cut it.
-  return value instanceof Date ? sql`${sql.val(value)}::timestamptz` : sql.val(value);
+  return value instanceof Date ? sql`${sql.val(postgresTimestamp(value))}::timestamptz` : sql.val(value);
+}
+
+const MAX_INT4 = 2 ** 31 - 1;
+
+/** As toISOString() writes it; one of other years than those of four digits as what comes before or after all of them. */
+function sqliteDate(date: Date): string {
+  const year = date.getUTCFullYear();
+  return year < 0 ? '' : year > 9999 ? ':' : date.toISOString();
 }
 
 /** What Date.prototype.toISOString writes for the years that are compared: SQLite orders it as dates, as long as all is it. */
 const ISO_DATE = '????-??-??T??:??:??.???Z';
-
-function kyselyTranslation(pieces: SqlPieces<Sql>): Translation<Sql> {
-  const translation = sqlTranslation(pieces);
-  if (pieces.dialect !== 'sqlite') return translation;
-  return {
-    ...translation,
-    compare: (column, operator, value) => {
-      const compared = translation.compare(column, operator, value);
-      if (column.field.type.kind !== 'date') return compared;
-      const name = pieces.column(aliasOf(column.source), column.field, column.source.entity);
-      return sql`(${compared} and ${name} glob ${sql.lit(ISO_DATE)})`;
-    },
-  };
-}
 
 function dialectOf(db: { getExecutor(): { adapter: unknown } }): Dialect {
   const { adapter } = db.getExecutor();
@@ -280,6 +283,8 @@ function convert({ type }: Field, value: unknown): unknown {
       if (value === 1 || value === 0) return value === 1;
       return typeof value === 'boolean' ? value : undefined;
     case 'date': {
+      // As pg reads `infinity`.
+      if (value === Number.POSITIVE_INFINITY || value === Number.NEGATIVE_INFINITY) return value;
       const date = typeof value === 'string' ? new Date(value) : value;
       return date instanceof Date && !Number.isNaN(date.getTime()) ? date : undefined;
     }

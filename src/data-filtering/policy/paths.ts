@@ -12,6 +12,7 @@ import {
   type Source,
   whereNotNull,
   whereNull,
+  whereUnreadable,
 } from '../condition/condition.js';
 import type { Entity, EntityRelation, Field } from '../schema.js';
 import { COMPARE, Unfilterable } from '../unfilterable.js';
@@ -153,8 +154,23 @@ export class Places {
     const { path, field } = place;
     return {
       holds: this.compare(place, '=', { kind: 'value', value: true }),
-      fails: or([this.#missingPath(path), this.#through(path, source => whereNull({ source, field }))]),
+      fails: or([
+        this.#missingPath(path),
+        this.#through(path, source => whereNull({ source, field })),
+        this.unreadable(place),
+      ]),
     };
+  }
+
+  /** Whether a place is a field whose values may be an error to policies that read them. */
+  mayFail(place: Place): boolean {
+    return place.kind === 'field' && place.field.mayFail === true;
+  }
+
+  /** That a field holds such a value. */
+  unreadable(place: Place | Known): Condition {
+    if (place.kind !== 'field') return never;
+    return this.#through(place.path, source => whereUnreadable({ source, field: place.field }));
   }
 
   /** The rows of a relation to many. */
@@ -322,7 +338,10 @@ export class Places {
   /** Whether a relation to one leads anywhere. */
   #related(from: Source, relation: EntityRelation): Condition {
     if (!relation.guaranteed) return this.#step(from, relation, () => always);
-    return and(relation.join.map(join => whereNotNull({ source: from, field: join.from })));
+    // No policy reads the reference.
+    return and(
+      relation.join.map(join => whereNotNull({ source: from, field: { ...join.from, mayFail: false } })),
+    );
   }
 
   #through({ from, relations }: Path, condition: (end: Source) => Condition): Condition {

@@ -109,10 +109,19 @@ export class UnknownRows implements Unknowns {
   }
 
   compare(operator: PolicyOperator, left: unknown, right: unknown, inNot: boolean): Constraint {
-    return new Step(() => ({
-      holds: this.#places.compare(operand(left), operator, operand(right), inNot),
-      fails: never,
-    }));
+    const mayFail = [left, right].some(side => this.#mayFail(side));
+    return new Step(
+      () => ({
+        holds: this.#places.compare(operand(left), operator, operand(right), inNot),
+        fails: mayFail ? or([left, right].map(side => this.#places.unreadable(operand(side)))) : never,
+      }),
+      mayFail,
+    );
+  }
+
+  #mayFail(value: unknown): boolean {
+    const found = value instanceof Unknown ? (value.value as Found) : undefined;
+    return found !== undefined && !(found instanceof Unfilterable) && this.#places.mayFail(found);
   }
 
   isTrue(value: Unknown): Constraint {

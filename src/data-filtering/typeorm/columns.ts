@@ -1,24 +1,25 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { ColumnType, DataSource } from 'typeorm';
 import type { ColumnMetadata } from 'typeorm/metadata/ColumnMetadata.js';
+import { postgresTimestamp } from '../condition/postgres-timestamp.js';
 import { errors } from '../errors.js';
-import type { FieldType } from '../schema.js';
+import type { Field, FieldType } from '../schema.js';
 import { Unfilterable } from '../unfilterable.js';
 
-/** How a column is compared in SQL, where that is not by its plain name. */
+/** What is to be known of a column besides its type. */
 export type Rendering =
-  /** Text with a collation of its own, which must not decide. */
+  /** Text with a collation of its own: what refers to it may be spelt otherwise. */
   | 'collated'
   /** Days, which TypeORM reads as text, and of which databases make other things: SQLite compares them as numbers. */
-  | 'day'
-  /** PostgreSQL's numbers that may be NaN, which it takes for the greatest of all. */
-  | 'float';
+  | 'day';
 
 /** What values of a column are in policies, and how to compare them in SQL. */
 export interface ColumnKind {
   readonly type: FieldType;
   readonly toDatabase?: (value: unknown) => unknown;
   readonly rendering?: Rendering;
+  readonly mayBeNaN?: boolean;
+  readonly mayFail?: Field['mayFail'];
 }
 
 export type Dialect = 'postgres' | 'sqlite';
@@ -38,9 +39,12 @@ export function dialectOf(dataSource: DataSource): Dialect {
 export function kindOf(dataSource: DataSource, column: ColumnMetadata): ColumnKind {
   const refused = refusedByOptions(column);
   if (refused !== undefined) return unsupported(refused);
-  return dialectOf(dataSource) === 'postgres'
-    ? postgresKind(dataSource, column)
-    : sqliteKind(dataSource, column);
+  if (dialectOf(dataSource) === 'postgres') return postgresKind(dataSource, column);
+  const kind = sqliteKind(dataSource, column);
+  // Columns keep what they are given; of booleans TypeORM makes something in any case.
+  if (kind.type.kind === 'boolean') return kind;
+  const isText = kind.rendering !== 'day' && (kind.type.kind === 'text' || kind.type.kind === 'enum');
+  return { ...kind, mayFail: isText ? 'in order' : true };
 }
 
 function unsupported(why: string): ColumnKind {
@@ -118,12 +122,12 @@ function postgresKind(dataSource: DataSource, column: ColumnMetadata): ColumnKin
       return reads(asNumbers(INTEGERS)) ? { type: INT4 } : parsedOtherwise();
     case 'bigint':
       if (reads(asTexts(LARGE_INTEGERS))) return { type: { kind: 'bigint' } };
-      return reads(asNumbers(LARGE_INTEGERS)) ? { type: SAFE_INTEGERS } : parsedOtherwise();
+      return reads(asNumbers(LARGE_INTEGERS)) ? { type: SAFE_INTEGERS, mayFail: true } : parsedOtherwise();
     case 'numeric':
       return numericKind(column, reads);
     case 'double precision':
       return reads(asNumbers(DECIMALS))
-        ? { type: { kind: 'number' }, rendering: 'float' }
+        ? { type: { kind: 'number' }, mayBeNaN: true, mayFail: true }
         : parsedOtherwise();
     case 'boolean':
       return reads([
@@ -142,11 +146,11 @@ function postgresKind(dataSource: DataSource, column: ColumnMetadata): ColumnKin
       return reads(asTexts(['a ', 'A', '', 'é'])) ? textKind(column) : parsedOtherwise();
     case 'date':
       return reads(asTexts(['2024-02-29', '1999-12-31']))
-        ? { type: { kind: 'text' }, rendering: 'day' }
+        ? { type: { kind: 'text' }, rendering: 'day', mayFail: true }
         : parsedOtherwise();
     case 'timestamp with time zone':
       return reads([['2024-02-29 12:30:15.123+00', new Date('2024-02-29T12:30:15.123Z')]])
-        ? { type: { kind: 'date' }, toDatabase: toUtc }
+        ? { type: { kind: 'date' }, toDatabase: value => postgresTimestamp(value as Date) }
         : parsedOtherwise();
     case 'timestamp without time zone':
       return reads([
@@ -186,7 +190,7 @@ function numericKind(column: ColumnMetadata, reads: (samples: readonly Sample[])
       `a decimal that may have more digits than a number: give its column a precision of ${EXACT_DIGITS} or less`,
     );
   }
-  return { type: { kind: 'number' }, rendering: 'float' };
+  return { type: { kind: 'number' }, mayBeNaN: true };
 }
 
 /** Whether TypeORM keeps no more than text in a column of text. */
@@ -277,10 +281,6 @@ function areRead(
   }
 }
 
-function toUtc(value: unknown): string {
-  return (value as Date).toISOString();
-}
-
 /** As `pg` writes and reads timestamps that have no time zone: by that of the process. */
 function toLocal(value: unknown): string {
   const date = value as Date;
@@ -302,12 +302,11 @@ function toLocal(value: unknown): string {
       remedy: 'make the column a `timestamptz`, or run in UTC (TZ=UTC)',
     });
   }
-  const [year, month, day, hours, minutes, seconds, milliseconds] = parts;
-  const two = (part: number) => String(part).padStart(2, '0');
-  return (
-    `${String(year).padStart(4, '0')}-${two(month + 1)}-${two(day)} ` +
-    `${two(hours)}:${two(minutes)}:${two(seconds)}.${String(milliseconds).padStart(3, '0')}`
-  );
+  // Its parts as those of a moment in UTC.
+  const written = new Date(0);
+  written.setUTCFullYear(parts[0], parts[1], parts[2]);
+  written.setUTCHours(parts[3], parts[4], parts[5], parts[6]);
+  return postgresTimestamp(written);
 }
 
 /**
@@ -315,7 +314,11 @@ function toLocal(value: unknown): string {
  * both of its spellings, as it does in time.
  */
 function toSqliteDatetime(value: unknown): string {
-  return (value as Date)
+  const date = value as Date;
+  const year = date.getUTCFullYear();
+  // Before or after all years of four digits.
+  if (year < 0 || year > 9999) return year < 0 ? '' : ':';
+  return date
     .toISOString()
     .replace('T', ' ')
     .replace(/(\.000)?Z$/, '');

@@ -1,7 +1,6 @@
 import type { Class } from 'oso';
 import type { DataSource, ObjectLiteral, SelectQueryBuilder } from 'typeorm';
 import { type EntityAdapter, entityAdapter } from '../adapter.js';
-import type { Source } from '../condition/condition.js';
 import { translate } from '../condition/translate.js';
 import { type EqualityFn, equalityOf } from '../equality.js';
 import { type FilteringEngine, registerSchema } from '../register-entities.js';
@@ -72,10 +71,11 @@ export function entityEquality(dataSource: DataSource): EqualityFn {
  * The data filtering adapter for TypeORM.
  *
  * `authorizedQuery` answers with a `SelectQueryBuilder` of the class that was asked for, under the alias that TypeORM's own
- * `find` uses, which is the name of the entity: `Expense`. It can be refined, counted, paged and put into other queries; neither
- * `where` nor `orWhere` takes the policy's condition away. It refuses to become an update or a deletion, to be of another
- * class, and to be cached under a name, by which one would get what another may see. Where nothing is allowed, it finds
- * nothing. To use it in a transaction, pass its `QueryRunner` to `query.setQueryRunner`.
+ * `find` uses, which is the name of the entity: `Expense`. It selects from a subquery that holds only the rows which are
+ * allowed, so it can be refined, counted, paged and put into other queries: whatever condition is added, raw SQL too, no
+ * row comes in that is not allowed. It refuses to become an update or a deletion, to be of another class, and to be cached
+ * under a name, by which one would get what another may see. Where nothing is allowed, it finds nothing. To PostgreSQL
+ * the rows are no table of their own: where rows are grouped, name each column that is selected in `groupBy`. To use it in a transaction, pass its `QueryRunner` to `query.setQueryRunner`.
  *
  * What is joined to its rows is not filtered: ask for a list of that class where that matters.
  *
@@ -98,11 +98,9 @@ export function typeormAdapter(
   return entityAdapter<SelectQueryBuilder<ObjectLiteral>, ObjectLiteral>({
     select: (entity, condition) => {
       const query = queryOf(dataSource, entity);
-      const sql = new Sql(dataSource, query.alias);
-      // TypeORM tells classes that share a table apart by itself, but mixes them up where two queries become one.
-      const ofClass = sql.isOfClass({ entity, number: 0 });
-      const allowed = condition.kind === 'always' ? undefined : translate(condition, sql);
-      return confine(query, sql.all([ofClass, allowed]), sql.parameters);
+      const sql = new Sql(dataSource);
+      const allowed = condition.kind === 'always' ? undefined : translate(condition, sql.translation);
+      return confine(query, sql.rows(entity, allowed), sql.parameters);
     },
     execute: query => query.getMany(),
     load: related => load(dataSource, related),
@@ -121,10 +119,8 @@ async function load(
   { owner, entity, relation }: Related,
 ): Promise<readonly unknown[]> {
   const query = queryOf(dataSource, relation.target);
-  const sql = new Sql(dataSource, query.alias);
-  const target: Source = { entity: relation.target, number: 0 };
+  const sql = new Sql(dataSource);
   const condition =
-    sql.isRelatedToValues(entity, owner, relation, target) ??
-    sql.isRelatedToRow(entity, owner, relation, target);
-  return confine(query, condition, sql.parameters).getMany();
+    sql.isRelatedToValues(entity, owner, relation) ?? sql.isRelatedToRow(entity, owner, relation);
+  return confine(query, sql.rows(relation.target, condition), sql.parameters).getMany();
 }

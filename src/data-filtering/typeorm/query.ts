@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { ObjectLiteral, SelectQueryBuilder } from 'typeorm';
+import type { Alias } from 'typeorm/query-builder/Alias.js';
 import type { QueryExpressionMap } from 'typeorm/query-builder/QueryExpressionMap.js';
 import { define } from '../../own-properties.js';
 import { errors } from '../errors.js';
@@ -26,54 +27,47 @@ export class Parameters {
 }
 
 /**
- * Gives a query a condition that it cannot lose, whatever else is asked of it.
+ * Makes a query one of certain rows, whatever else is asked of it.
  *
- * It is not among the query's own conditions, which `where` replaces and `orWhere` widens, but in what TypeORM adds to all
- * of them, in brackets; and it stays there where TypeORM replaces that itself: for paging with joins it loads the rows of
- * a page by their keys in a second statement. What is made of the query (clones, counts, subqueries) has it, too.
+ * Its table becomes a subquery that holds only these rows, so that no condition that is added, be it raw SQL, can widen it;
+ * databases make one query of the two, by the same indexes. What is made of the query (clones, counts, the two statements
+ * of paging with joins, subqueries) has it, too.
  *
- * What would answer with other rows is refused, also of a query that has no condition, so that it does not depend on the
- * actor whether that is found out.
+ * What would answer with other rows is refused, also of a query of all rows, so that it does not depend on the actor
+ * whether that is found out.
  *
- * @param condition undefined where all rows are allowed
+ * @param rows a subquery, in brackets
  */
 export function confine<Row extends ObjectLiteral>(
   query: SelectQueryBuilder<Row>,
-  condition: string | undefined,
+  rows: string,
   { values }: Parameters,
 ): SelectQueryBuilder<Row> {
+  const { expressionMap } = query;
+  const mainAlias = expressionMap.mainAlias as Alias;
+  mainAlias.subQuery = rows;
   query.setParameters(values);
-  keep(query.expressionMap, condition, '');
-  if (condition !== undefined) checkOnce(query, condition);
+  keep(expressionMap);
+  checkOnce(query, rows);
   return query;
 }
 
 const checked = new WeakSet<object>();
 
 /** Whether this TypeORM builds queries as expected does not change from one to the next of a class. */
-function checkOnce<Row extends ObjectLiteral>(query: SelectQueryBuilder<Row>, condition: string): void {
+function checkOnce<Row extends ObjectLiteral>(query: SelectQueryBuilder<Row>, rows: string): void {
   const { metadata } = query.expressionMap.mainAlias as { metadata: object };
   if (checked.has(metadata)) return;
   for (const made of [query, query.clone()]) {
-    if (!made.getQuery().includes(condition)) throw unknownTypeorm();
+    if (!made.getQuery().includes(` FROM ${rows} `)) throw unknownTypeorm();
   }
   checked.add(metadata);
 }
 
-function keep(map: QueryExpressionMap, condition: string | undefined, added: string): void {
+function keep(map: QueryExpressionMap): void {
   const clone = map.clone.bind(map);
   const { mainAlias } = map;
-  let more = added;
   const kept: PropertyDescriptorMap = {
-    ...(condition !== undefined && {
-      extraAppendedAndWhereCondition: {
-        enumerable: true,
-        get: () => (more === '' ? condition : `(${condition}) AND (${more})`),
-        set: (value: string) => {
-          more = value;
-        },
-      },
-    }),
     mainAlias: {
       enumerable: true,
       get: () => mainAlias,
@@ -97,7 +91,7 @@ function keep(map: QueryExpressionMap, condition: string | undefined, added: str
           );
         }
         const copy = clone();
-        keep(copy, condition, more);
+        keep(copy);
         return copy;
       },
     },

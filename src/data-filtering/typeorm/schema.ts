@@ -196,7 +196,7 @@ function isOfDescendant(
 }
 
 function fieldOf(dataSource: DataSource, metadata: EntityMetadata, column: ColumnMetadata): TypeormField {
-  const { type, toDatabase, rendering } = kindOf(dataSource, column);
+  const { type, toDatabase, rendering, mayBeNaN, mayFail } = kindOf(dataSource, column);
   return {
     name: isProperty(column) ? column.propertyName : column.databaseName,
     column: column.databaseName,
@@ -205,6 +205,8 @@ function fieldOf(dataSource: DataSource, metadata: EntityMetadata, column: Colum
     nullable: column.isNullable || metadata.tableType === 'view',
     toDatabase,
     rendering,
+    mayBeNaN,
+    mayFail,
   };
 }
 

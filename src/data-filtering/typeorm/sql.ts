@@ -1,109 +1,74 @@
 import type { DataSource } from 'typeorm';
 import { compareToValue } from '../condition/comparison.js';
-import {
-  and,
-  type Column,
-  type Condition,
-  never,
-  type Operator,
-  type Source,
-} from '../condition/condition.js';
-import { type Translation, translate } from '../condition/translate.js';
+import { and, type Column, type Condition, never, type Source } from '../condition/condition.js';
+import { aliasOf, type RelatedRows, type SqlPieces, sqlTranslation } from '../condition/sql-translation.js';
+import { readableIn, type Translation, translate } from '../condition/translate.js';
 import { errors } from '../errors.js';
-import type { Entity, EntityRelation, Field } from '../schema.js';
+import type { Entity, EntityRelation, Field, JoinTable } from '../schema.js';
 import { dialectOf } from './columns.js';
 import { Parameters } from './query.js';
 import { discriminatorOf, escapePath, metadataOf, type TypeormField } from './schema.js';
 
-/** Writes conditions as SQL. Each part can stand beside AND and OR. */
-export class Sql implements Translation<string> {
+/** Writes conditions as SQL for TypeORM. Each part can stand beside AND and OR. */
+export class Sql {
   readonly parameters = new Parameters();
+  readonly translation: Translation<string>;
   readonly #dataSource: DataSource;
   readonly #isPostgres: boolean;
-  readonly #alias: string;
 
-  /** @param alias that of the rows that are filtered */
-  constructor(dataSource: DataSource, alias: string) {
+  constructor(dataSource: DataSource) {
     this.#dataSource = dataSource;
     this.#isPostgres = dialectOf(dataSource) === 'postgres';
-    this.#alias = alias;
-  }
-
-  constant(value: boolean): string {
-    return value ? 'TRUE' : 'FALSE';
-  }
-
-  and(parts: readonly string[]): string {
-    return `(${parts.join(' AND ')})`;
-  }
-
-  or(parts: readonly string[]): string {
-    return `(${parts.join(' OR ')})`;
-  }
-
-  not(part: string): string {
-    return `NOT ${part}`;
-  }
-
-  /** All that are given hold; undefined where none is. */
-  all(parts: readonly (string | undefined)[]): string | undefined {
-    const given = parts.filter(part => part !== undefined);
-    return given.length > 1 ? this.and(given) : given[0];
-  }
-
-  compare(column: Column, operator: Operator, value: unknown): string {
-    return renderingOf(column) === 'day' && isDay(value)
-      ? `${this.#column(column)} ${operator} ${this.#day(value)}`
-      : this.#compare(column, operator, this.parameters.add([value]));
-  }
-
-  compareColumns(left: Column, operator: Operator, right: Column): string {
-    if (renderingOf(left) === 'day' && renderingOf(right) === 'day') {
-      return `${this.#column(left)} ${operator} ${this.#column(right)}`;
-    }
-    const compared = this.#compare(left, operator, this.#operand(right, operator));
-    return renderingOf(right) === 'float' && operator !== '!='
-      ? this.and([compared, this.#isNumber(right)])
-      : compared;
-  }
-
-  in(column: Column, values: readonly unknown[]): string {
-    if (renderingOf(column) === 'day' && values.every(isDay)) {
-      return `${this.#column(column)} IN (${values.map(value => this.#day(value)).join(', ')})`;
-    }
-    return `${this.#operand(column, '=')} IN (${this.parameters.add(values)})`;
-  }
-
-  isNull(column: Column): string {
-    return `${this.#column(column)} IS NULL`;
-  }
-
-  isNotNull(column: Column): string {
-    return `${this.#column(column)} IS NOT NULL`;
-  }
-
-  exists(relation: EntityRelation, from: Source, to: Source, condition: string | undefined): string {
-    const target = `${this.#path(to.entity.table)} ${this.#escape(this.#aliasOf(to))}`;
-    return this.#exists(target, relation, from, to, to, [this.isOfClass(to), condition]);
+    const translation = sqlTranslation(this.#pieces());
+    this.translation = {
+      ...translation,
+      compare: (column, operator, value, negated) =>
+        isDayOf(column, value)
+          ? this.#allOf(column, `${this.#column(column)} ${operator} ${this.#day(value)}`)
+          : translation.compare(column, operator, value, negated),
+      compareColumns: (left, operator, right, negated) =>
+        isDay(left.field) && isDay(right.field)
+          ? this.#allOf(left, this.#allOf(right, `${this.#column(left)} ${operator} ${this.#column(right)}`))
+          : translation.compareColumns(left, operator, right, negated),
+      in: (column, values, negated) => {
+        if (!values.every(value => isDayOf(column, value))) return translation.in(column, values, negated);
+        const list = values.map(value => this.#day(value)).join(', ');
+        const isOne = `${this.#column(column)} ${negated ? 'NOT IN' : 'IN'} (${list})`;
+        return negated ? this.#allOf(column, isOne) : isOne;
+      },
+    };
   }
 
   /**
-   * Whether a row is related to one that is at hand, by the values that its properties have; undefined where they are not
-   * there: the foreign key has none, say.
+   * The rows of an entity for which a condition holds, or all of them, as a subquery.
+   *
+   * @param condition of the row number 0
+   */
+  rows(entity: Entity, condition: string | undefined): string {
+    const source: Source = { entity, number: 0 };
+    // TypeORM tells classes that share a table apart by itself, but mixes them up where two queries become one.
+    const parts = [this.#isOfClass(source), condition].filter(part => part !== undefined);
+    const where = parts.length === 0 ? '' : ` WHERE ${parts.join(' AND ')}`;
+    return `(SELECT * FROM ${this.#table(entity.table, aliasOf(source))}${where})`;
+  }
+
+  /**
+   * Whether the row number 0 is related to one that is at hand, by the values that its properties have; undefined where
+   * they are not there: the foreign key has none, say.
    */
   isRelatedToValues(
     entity: Entity,
     owner: object,
-    { join, joinTable }: EntityRelation,
-    to: Source,
+    { target, join, joinTable }: EntityRelation,
   ): string | undefined {
+    const to: Source = { entity: target, number: 0 };
     const link: Source = { entity, number: 1 };
     const pairs =
       joinTable === undefined
-        ? join.map(pair => ({ field: pair.from, column: { source: to, field: pair.to } }))
+        ? join.map(pair => ({ field: pair.from, column: { source: to, field: unread(pair.to) } }))
         : joinTable.source.map(({ field, column }) => ({
             field,
-            column: { source: link, field: { ...field, column } },
+            column: { source: link, field: unread({ ...field, column }) },
           }));
     const conditions: Condition[] = [];
     for (const { field, column } of pairs) {
@@ -112,89 +77,105 @@ export class Sql implements Translation<string> {
       if (column.field.type.kind === 'unsupported') return undefined;
       conditions.push(value === null ? never : compareToValue(column, '=', value));
     }
-    const condition = translate(and(conditions), this);
+    const condition = translate(and(conditions), this.translation);
     if (joinTable === undefined) return condition;
-    const joined = joinTable.target.map(
-      ({ column, field }) =>
-        `${this.#qualified(this.#aliasOf(link), column)} = ${this.#column({ source: to, field })}`,
+    const joined = joinTable.target.map(({ column, field }) =>
+      this.#equal({ source: link, field: { ...field, column } }, { source: to, field }),
     );
-    const table = `${this.#path(joinTable.table)} ${this.#escape(this.#aliasOf(link))}`;
+    const table = this.#table(joinTable.table, aliasOf(link));
     return `EXISTS (SELECT 1 FROM ${table} WHERE ${[condition, ...joined].join(' AND ')})`;
   }
 
-  /** Whether a row is related to one whose key is known, by what the database holds of that. */
-  isRelatedToRow(entity: Entity, owner: object, relation: EntityRelation, to: Source): string {
+  /** Whether the row number 0 is related to one whose key is known, by what the database holds of that. */
+  isRelatedToRow(entity: Entity, owner: object, relation: EntityRelation): string {
+    const { target, join, joinTable } = relation;
     const from: Source = { entity, number: 1 };
+    const to: Source = { entity: target, number: 0 };
     const key = entity.key.map(field => {
       const value = read(owner, field);
       if (value === undefined || value === null) throw unsaved(entity, relation);
       return field.type.kind === 'unsupported'
-        ? this.compare({ source: from, field }, '=', value)
-        : translate(compareToValue({ source: from, field }, '=', value), this);
+        ? this.translation.compare({ source: from, field }, '=', value, false)
+        : translate(compareToValue({ source: from, field: unread(field) }, '=', value), this.translation);
     });
-    const source = `${this.#path(entity.table)} ${this.#escape(this.#aliasOf(from))}`;
-    return this.#exists(source, relation, from, to, from, key);
+    const source = this.#table(entity.table, aliasOf(from));
+    if (joinTable === undefined) {
+      const joined = join.map(pair =>
+        this.#equal({ source: to, field: pair.to }, { source: from, field: pair.from }),
+      );
+      return `EXISTS (SELECT 1 FROM ${source} WHERE ${[...joined, ...key].join(' AND ')})`;
+    }
+    const link: Source = { entity, number: 2 };
+    const [fromSide, toSide] = [
+      { end: from, columns: joinTable.source },
+      { end: to, columns: joinTable.target },
+    ].map(({ end, columns }) =>
+      columns.map(({ column, field }) =>
+        this.#equal({ source: link, field: { ...field, column } }, { source: end, field }),
+      ),
+    ) as [string[], string[]];
+    const joined = `${this.#table(joinTable.table, aliasOf(link))} ON ${fromSide.join(' AND ')}`;
+    return `EXISTS (SELECT 1 FROM ${source} INNER JOIN ${joined} WHERE ${[...toSide, ...key].join(' AND ')})`;
+  }
+
+  #pieces(): SqlPieces<string> {
+    return {
+      dialect: this.#isPostgres ? 'postgresql' : 'sqlite',
+      hasNativeEnums: this.#isPostgres,
+      sql: (text, ...parts) => String.raw(text, ...parts),
+      join: (parts, separator) => parts.join(separator),
+      column: (alias, field) => this.#qualified(alias, field.column),
+      joinColumn: (alias, column) => this.#qualified(alias, column),
+      exists: rows => this.#exists(rows),
+      value: (_field, _entity, value) => this.parameters.add([value]),
+      // What JavaScript takes for true.
+      isTrue: this.#isPostgres ? undefined : column => `${column} NOT IN (0, '')`,
+      operand: (column, field) => this.#operand(column, field),
+      readable: (column, field) => this.#readable(column, field),
+    };
+  }
+
+  #exists({ entity, alias, link, where }: RelatedRows<string>): string {
+    const table = this.#table(entity.table, alias);
+    const joined =
+      link && ` INNER JOIN ${this.#table((link.joinTable as JoinTable).table, link.alias)} ON ${link.on}`;
+    const ofClass = this.#isOfClass({ entity, number: Number(alias.slice(1)) });
+    return `EXISTS (SELECT 1 FROM ${table}${joined ?? ''} WHERE ${ofClass === undefined ? '' : `${ofClass} AND `}${where})`;
+  }
+
+  /** What TypeORM reads, if that is not what the database keeps. */
+  #operand(column: string, field: Field): string {
+    // A day as text. That of SQLite would become a number beside a text that looks like one.
+    if (isDay(field)) return this.#isPostgres ? `to_char(${column}, 'YYYY-MM-DD')` : `+${column}`;
+    return column;
+  }
+
+  #readable(column: string, field: Field): string | undefined {
+    if (isDay(field) && this.#isPostgres) return `(${column} BETWEEN '0001-01-01' AND '9999-12-31')`;
+    if (field.type.kind !== 'date' || this.#isPostgres) return undefined;
+    return `(COALESCE(strftime('%Y-%m-%d %H:%M:%f', ${column}), '') IN (${column}, ${column} || '.000'))`;
   }
 
   /** Whether a row is of its entity, where others share the table. */
-  isOfClass({ entity, number }: Source): string | undefined {
+  #isOfClass({ entity, number }: Source): string | undefined {
     const discriminator = discriminatorOf(metadataOf(this.#dataSource, entity));
     if (discriminator === undefined) return undefined;
-    const column = this.#qualified(this.#aliasOf({ entity, number }), discriminator.column);
+    const column = this.#qualified(aliasOf({ entity, number }), discriminator.column);
     return `${column} IN (${this.parameters.add(discriminator.values)})`;
   }
 
-  /** @param inner which of the two rows is looked for in the table */
-  #exists(
-    table: string,
-    { join, joinTable }: EntityRelation,
-    from: Source,
-    to: Source,
-    inner: Source,
-    conditions: readonly (string | undefined)[],
-  ): string {
-    const where = (parts: readonly (string | undefined)[]) =>
-      parts.filter(part => part !== undefined).join(' AND ');
-    if (joinTable === undefined) {
-      const joined = join.map(pair => {
-        const left = this.#column({ source: from, field: pair.from });
-        return `${this.#column({ source: to, field: pair.to })} = ${left}`;
-      });
-      return `EXISTS (SELECT 1 FROM ${table} WHERE ${where([...joined, ...conditions])})`;
-    }
-    const between = `${this.#aliasOf(inner)}_join`;
-    const [fromSide, toSide] = [
-      { source: from, columns: joinTable.source },
-      { source: to, columns: joinTable.target },
-    ].map(({ source, columns }) =>
-      columns.map(
-        ({ column, field }) => `${this.#qualified(between, column)} = ${this.#column({ source, field })}`,
-      ),
-    ) as [string[], string[]];
-    const [innerSide, outerSide] = inner === to ? [toSide, fromSide] : [fromSide, toSide];
-    const joined = `${this.#path(joinTable.table)} ${this.#escape(between)} ON ${where(innerSide)}`;
-    return `EXISTS (SELECT 1 FROM ${table} INNER JOIN ${joined} WHERE ${where([...outerSide, ...conditions])})`;
+  #equal(left: Column, right: Column): string {
+    return this.translation.compareColumns(
+      { ...left, field: unread(left.field) },
+      '=',
+      { ...right, field: unread(right.field) },
+      false,
+    );
   }
 
-  #compare(column: Column, operator: Operator, operand: string): string {
-    const compared = `${this.#operand(column, operator)} ${operator} ${operand}`;
-    return renderingOf(column) === 'float' && (operator === '>' || operator === '>=')
-      ? this.and([compared, this.#isNumber(column)])
-      : compared;
-  }
-
-  /** PostgreSQL orders NaN above all numbers; to policies it compares to none. */
-  #isNumber(column: Column): string {
-    return `${this.#column(column)} < 'NaN'`;
-  }
-
-  #operand(column: Column, operator: Operator): string {
-    const rendering = renderingOf(column);
-    if (rendering === 'day') return this.#text(column);
-    const isText = column.field.type.kind === 'text';
-    const needsCollation =
-      rendering === 'collated' || (this.#isPostgres && operator !== '=' && operator !== '!=');
-    return isText && needsCollation ? this.#bytes(this.#column(column)) : this.#column(column);
+  #allOf(column: Column, compared: string): string {
+    const readable = readableIn(column, this.translation);
+    return readable === undefined ? compared : `${compared} AND ${readable}`;
   }
 
   /** A day that is known, as the database keeps it. */
@@ -203,31 +184,16 @@ export class Sql implements Translation<string> {
     return this.#isPostgres ? `CAST(${bound} AS date)` : bound;
   }
 
-  /** A day of a column, as TypeORM reads it: the text of no other can be compared to it as it is kept. */
-  #text(column: Column): string {
-    const day = this.#column(column);
-    return this.#isPostgres ? this.#bytes(`to_char(${day}, 'YYYY-MM-DD')`) : `+${day}`;
-  }
-
-  /** Text that is compared by its bytes, whatever its collation is. */
-  #bytes(text: string): string {
-    return `${text} COLLATE ${this.#isPostgres ? '"C"' : 'BINARY'}`;
-  }
-
   #column({ source, field }: Column): string {
-    return this.#qualified(this.#aliasOf(source), field.column);
+    return this.#qualified(aliasOf(source), field.column);
   }
 
   #qualified(alias: string, column: string): string {
     return `${this.#escape(alias)}.${this.#escape(column)}`;
   }
 
-  #aliasOf({ number }: Source): string {
-    return number === 0 ? this.#alias : `koa_oso_${number}`;
-  }
-
-  #path(table: string): string {
-    return escapePath(this.#dataSource, table);
+  #table(path: string, alias: string): string {
+    return `${escapePath(this.#dataSource, path)} ${this.#escape(alias)}`;
   }
 
   #escape(name: string): string {
@@ -235,17 +201,23 @@ export class Sql implements Translation<string> {
   }
 }
 
+/** Of a column that relates rows: no policy reads it. */
+function unread(field: Field): Field {
+  return { ...field, mayFail: false };
+}
+
 function read(owner: object, { name }: Field): unknown {
   return (owner as Record<string, unknown>)[name];
 }
 
-function renderingOf({ field }: Column): TypeormField['rendering'] {
-  return (field as TypeormField).rendering;
+function isDay(field: Field): boolean {
+  return (field as TypeormField).rendering === 'day';
 }
 
-/** Whether a text is a day that PostgreSQL knows, written as TypeORM reads it. */
-function isDay(value: unknown): boolean {
-  if (typeof value !== 'string' || !/^\d{4}-\d\d-\d\d$/.test(value) || value < '0001') return false;
+/** Whether a value is a day that PostgreSQL knows, written as TypeORM reads it, and the column one of days. */
+function isDayOf({ field }: Column, value: unknown): boolean {
+  if (!isDay(field) || typeof value !== 'string') return false;
+  if (!/^\d{4}-\d\d-\d\d$/.test(value) || value < '0001') return false;
   const date = new Date(`${value}T00:00:00.000Z`);
   return !Number.isNaN(date.getTime()) && date.toISOString().startsWith(value);
 }
