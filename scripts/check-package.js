@@ -1,12 +1,16 @@
 // Packs koa-oso as npm would publish it, lints the tarball, and uses it from an empty project as its users do.
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { projectOf, sectionOf } from '../dist/spec/support/docs.js';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+const INSTALL = ['--no-audit', '--no-fund', '--loglevel=error'];
 const folder = mkdtempSync(join(tmpdir(), 'koa-oso-package-'));
 
 function run(command, args, cwd) {
@@ -28,7 +32,7 @@ function project(name, packages, files) {
   const wanted = packages.map(
     each => `${each}@${manifest.devDependencies[each] ?? manifest.peerDependencies[each]}`,
   );
-  run('npm', ['install', '--no-audit', '--no-fund', '--loglevel=error', tarball, ...wanted], directory);
+  run('npm', ['install', ...INSTALL, tarball, ...wanted], directory);
   return directory;
 }
 
@@ -40,7 +44,7 @@ const tarball = join(folder, packed.filename);
 try {
   const paths = packed.files.map(({ path }) => path);
   const foreign = paths.filter(
-    path => !/^(dist\/src\/.+\.(js|d\.ts|js\.map)|package\.json|README\.md|docs\/.+\.md|LICENSE)$/.test(path),
+    path => !/^(dist\/src\/.+\.(js|d\.ts|js\.map)|package\.json|README\.md|CHANGELOG\.md|SECURITY\.md|docs\/.+\.md|LICENSE)$/.test(path),
   );
   check(foreign.length === 0, `the tarball holds nothing but the library ${foreign}`);
 
@@ -202,6 +206,105 @@ try {
   );
   run('npx', ['tsc', '-p', '.'], typed);
   check(true, 'a consumer compiles in strict mode, without skipLibCheck');
+  writeFileSync(
+    join(typed, 'node10.ts'),
+    `
+      import { KoaOso } from 'koa-oso';
+      import { CompiledOso } from 'koa-oso/polar';
+      import { Authorize } from 'koa-oso/routing-controllers';
+      export const all = [new KoaOso({ oso: new CompiledOso() }), Authorize];
+    `,
+  );
+  const options = ['--target', 'es2022', '--module', 'commonjs', '--moduleResolution', 'node10'];
+  run(
+    'npx',
+    ['--yes', '-p', 'typescript@5.9', 'tsc', '--noEmit', '--skipLibCheck', ...options, 'node10.ts'],
+    typed,
+  );
+  check(true, 'the types are found with moduleResolution node10');
+
+  await firstExample('plain-javascript', 'app.js', ['node', 'app.js']);
+  await firstExample('tsc-init', 'app.ts', ['node', 'app.js'], directory => {
+    run('npm', ['install', '--save-dev', ...INSTALL, 'typescript', '@types/koa', '@types/node'], directory);
+    run('npx', ['tsc', '--init'], directory);
+    run('npx', ['tsc'], directory);
+  });
+  for (const version of ['22', '24']) {
+    const command = ['npx', '--yes', '-p', `node@${version}`, 'node', 'app.ts'];
+    await firstExample(`node-${version}-runs-typescript`, 'app.ts', command);
+  }
 } finally {
   rmSync(folder, { recursive: true, force: true });
+}
+
+/** The first example of the README in an empty folder, with the commands that it tells the reader to type. */
+async function firstExample(name, file, command, prepare = () => {}) {
+  const { files, requests, others } = projectOf(sectionOf('README.md', 'A complete example'));
+  const directory = join(folder, name);
+  mkdirSync(directory);
+  const set = projectOf(sectionOf('README.md', 'Install')).others;
+  check(
+    others.length === 1 && set.length === 3,
+    'the README tells how to install and to start the first example',
+  );
+  for (const line of set) {
+    const [npm, ...args] = line.split(' ');
+    run(npm, args[0] === 'install' ? ['install', ...INSTALL, ...args.slice(1).map(here)] : args, directory);
+  }
+  writeFileSync(join(directory, file), files['app.ts']);
+  writeFileSync(join(directory, 'policy.polar'), files['policy.polar']);
+  prepare(directory);
+
+  // The example names port 3000, which may be taken.
+  const port = await freePort();
+  writeFileSync(
+    join(directory, 'other-port.mjs'),
+    `import { Server } from 'node:net';
+     const { listen } = Server.prototype;
+     Server.prototype.listen = function () { return listen.call(this, ${port}); };`,
+  );
+  console.log(`$ ${command.join(' ')}`);
+  const [program, ...args] = command;
+  const server = spawn(program, args, {
+    cwd: directory,
+    detached: true,
+    stdio: ['ignore', 'inherit', 'inherit'],
+    env: { ...process.env, NODE_OPTIONS: '--import=./other-port.mjs' },
+  });
+  try {
+    await listening(port);
+    for (const { command, answer } of requests) {
+      const line = command.replace('curl', 'curl -s').replace(':3000', `:${port}`);
+      const given = execFileSync('sh', ['-c', line], { encoding: 'utf8' });
+      if (given !== answer) throw new Error(`${command} gave ${given}`);
+    }
+    check(true, `the first example runs as it stands: ${name}`);
+  } finally {
+    process.kill(-server.pid);
+  }
+}
+
+/** The package under test for the one of the registry. */
+function here(wanted) {
+  return wanted === 'koa-oso' ? tarball : wanted;
+}
+
+async function freePort() {
+  const server = createServer().listen(0);
+  await new Promise(resolve => server.once('listening', resolve));
+  const { port } = server.address();
+  await new Promise(resolve => server.close(resolve));
+  return port;
+}
+
+async function listening(port) {
+  for (let attempt = 0; attempt < 600; attempt++) {
+    const up = await fetch(`http://localhost:${port}/`).then(
+      () => true,
+      () => false,
+    );
+    if (up) return;
+    await sleep(100);
+  }
+  throw new Error('The first example does not listen');
 }
