@@ -44,7 +44,10 @@ const tarball = join(folder, packed.filename);
 try {
   const paths = packed.files.map(({ path }) => path);
   const foreign = paths.filter(
-    path => !/^(dist\/src\/.+\.(js|d\.ts|js\.map)|package\.json|README\.md|CHANGELOG\.md|SECURITY\.md|docs\/.+\.md|LICENSE)$/.test(path),
+    path =>
+      !/^(dist\/src\/.+\.(js|d\.ts|js\.map)|package\.json|README\.md|CHANGELOG\.md|SECURITY\.md|docs\/.+\.md|LICENSE)$/.test(
+        path,
+      ),
   );
   check(foreign.length === 0, `the tarball holds nothing but the library ${foreign}`);
 
