@@ -37,9 +37,8 @@ export async function expenseOso(oso = engine()): Promise<KoaOso> {
   return koaOso;
 }
 
-/** What actors may not read does not exist for them; else they hear what they may not do, or that they should log in. */
-function refuse(ctx: Context, { actor, action, status }: Denial): void {
-  if (status === 404) ctx.throw(404);
+/** Says what actors may not do, or that they should log in. What they may not even read is 404, without a question. */
+function refuse(ctx: Context, { actor, action }: Denial): void {
   if (actor === null) ctx.throw(401, 'Log in first');
   ctx.throw(403, `You may not ${action} this`);
 }

@@ -6,8 +6,7 @@ import { organizationOf } from './organizations.js';
 export const reportRouter = new Router();
 
 reportRouter.get('/organizations/:id/report', async ctx => {
-  const organization = await organizationOf(ctx);
-  if (organization === null) return ctx.throw(404);
+  const organization = (await organizationOf(ctx)) ?? (await ctx.oso.notFound());
   await ctx.oso.authorize(organization, { action: 'audit' });
 
   const rows = await expenses

@@ -4,9 +4,12 @@ import type { AddressInfo } from 'node:net';
 import { inspect } from 'node:util';
 import { expect } from 'chai';
 import mount from 'koa-mount';
-import { HttpRequest } from 'koa-oso';
+import { HttpRequest, KoaOso } from 'koa-oso';
+import { CompiledOso } from 'koa-oso/polar';
+import { Oso } from 'oso';
+import request from 'supertest';
 import { setUp } from './support/app.js';
-import { Koa } from './support/koa.js';
+import { Koa, Router } from './support/koa.js';
 
 /** Whether a rule whose body is the condition allows the request. */
 async function holds(
@@ -111,6 +114,38 @@ describe('HttpRequest', () => {
     ] as const) {
       it(`has no other names than were sent: ${condition} for ${sent}`, async () => {
         expect(await holds(condition, set => set.send(sent))).to.equal(true);
+      });
+    }
+
+    for (const [kind, Engine] of [
+      ['Oso', Oso],
+      ['CompiledOso', CompiledOso],
+    ] as const) {
+      it(`names no class, whatever the client sends (${kind})`, async () => {
+        class Admin {}
+        const oso = new Engine();
+        oso.registerClass(Admin);
+        const koaOso = new KoaOso({ oso });
+        await oso.loadStr(`
+          allow(_, "query", request: Request) if request.query matches Admin;
+          allow(_, "headers", request: Request) if request.headers matches Admin;
+          allow(_, "params", request: Request) if request.params matches Admin;
+          allow(_, "sent", request: Request) if request.query.constructor = "Admin";
+        `);
+        const app = new Koa();
+        app.silent = true;
+        app.use(koaOso.middleware());
+        const router = new Router();
+        router.get('/:action/:constructor', async ctx => {
+          await ctx.oso.authorize(ctx.request, { action: ctx.params.action as string });
+          ctx.body = 'allowed';
+        });
+        app.use(router.routes());
+        for (const action of ['query', 'headers', 'params']) {
+          const sent = request(app.callback()).get(`/${action}/Admin?constructor=Admin`);
+          await sent.set('constructor', 'Admin').expect(403);
+        }
+        await request(app.callback()).get('/sent/Admin?constructor=Admin').expect(200, 'allowed');
       });
     }
 

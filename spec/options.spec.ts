@@ -40,6 +40,11 @@ async function pollutedApp(name: string, value: unknown, options: Parameters<typ
 }
 
 describe('options', () => {
+  // A request that hangs would leave it there for all other specs.
+  afterEach(() => {
+    for (const name of Object.keys(Object.prototype)) Reflect.deleteProperty(Object.prototype, name);
+  });
+
   describe('on Object.prototype decide nothing:', () => {
     it('actor', async () => {
       const { router, send } = await pollutedApp('actor', new User('ann'));

@@ -178,19 +178,20 @@ describe('RequestOso', () => {
       await send('/', 'bob', 'put').expect(404);
     });
 
-    it('gives the status to the unauthorized action, and decides where that returns', async () => {
-      const { router, send } = await setUp({ checkRead: true });
-      router.put('/', ctx => ctx.oso.authorize(rent, { action: 'update' }));
-      const custom = await setUp({
+    it('answers by itself, and does not ask the unauthorized action', async () => {
+      const denials: Denial[] = [];
+      const { router, send } = await setUp({
         checkRead: true,
-        unauthorizedAction: (ctx, { status }) => {
-          if ('throw' in ctx.query) ctx.throw(status, `custom ${status}`);
+        unauthorizedAction: (ctx, denial) => {
+          denials.push(denial);
+          ctx.throw(denial.status, `custom ${denial.status}`);
         },
       });
-      custom.router.put('/', ctx => ctx.oso.authorize(rent, { action: 'update' }));
-      await send('/', 'bob', 'put').expect(404);
-      await custom.send('/?throw', 'bob', 'put').expect(404, 'custom 404');
-      await custom.send('/', 'bob', 'put').expect(404, 'Not Found');
+      router.put('/rent', ctx => ctx.oso.authorize(rent, { action: 'update' }));
+      router.put('/lunch', ctx => ctx.oso.authorize(lunch, { action: 'update' }));
+      await send('/rent', 'bob', 'put').expect(404, 'Not Found');
+      await send('/lunch', 'bob', 'put').expect(403, 'custom 403');
+      expect(denials.map(({ resource }) => resource)).to.deep.equal([lunch]);
     });
   });
 

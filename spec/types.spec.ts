@@ -64,6 +64,10 @@ describe('types', () => {
       expectTypeOf(oso.authorizedQuery<string>(Expense)).toEqualTypeOf<Promise<string>>();
       expectTypeOf(oso.isAllowed(1, { action: 'approve' })).toEqualTypeOf<Promise<boolean>>();
       expectTypeOf(oso.authorize(1, { action: 'read', actor: null })).toEqualTypeOf<Promise<void>>();
+      expectTypeOf(oso.notFound()).toEqualTypeOf<Promise<never>>();
+      expectTypeOf(async (found: Expense | null) => found ?? (await oso.notFound())).returns.toEqualTypeOf<
+        Promise<Expense>
+      >();
       // @ts-expect-error a misspelt action
       oso.isAllowed(1, { action: 'aprove' });
       // @ts-expect-error an option that there is not
@@ -92,8 +96,9 @@ describe('types', () => {
     expectTypeOf<Denial>().toExtend<Decision>();
     expectTypeOf<Denial<User, Action>['actor']>().toEqualTypeOf<User | null>();
     new KoaOso<User, Action>().setUnauthorizedAction((ctx, { actor }) => ctx.throw(403, actor?.name ?? ''));
-    expectTypeOf<Denial['status']>().toEqualTypeOf<403 | 404>();
+    expectTypeOf<Denial['status']>().toEqualTypeOf<403>();
     expectTypeOf<KoaOsoError['code']>().toEqualTypeOf<ErrorCode>();
+    expectTypeOf<KoaOsoError['status']>().toEqualTypeOf<500>();
   });
 
   it('an app with a state and a context of its own will do, and so will its routers', () => {

@@ -35,8 +35,11 @@ export interface Denial<Actor = DefaultActor, Action = DefaultAction> extends De
   /** One of the application's, or the request's method. */
   readonly action?: Action | string | undefined;
   readonly allowed: false;
-  /** The status that koa-oso would answer with: 404 where `checkRead` found that the actor may not even read. */
-  readonly status: 403 | 404;
+  /**
+   * The status that koa-oso would answer with. If `checkRead` finds that the actor may not even read the resource, koa-oso
+   * answers 404 by itself, as for one that is missing, and the unauthorized action is not asked.
+   */
+  readonly status: 403;
 }
 
 /**
@@ -66,8 +69,8 @@ export class AuthorizationRecord {
   authorized = false;
   skipped = false;
   skipReason: string | undefined;
-  #decisions: Decision[] = [];
-  #view: AuthorizationState | undefined;
+  readonly view: AuthorizationState = new AuthorizationView(this);
+  readonly #decisions: Decision[] = [];
   #seen: readonly Decision[] | undefined;
 
   add(decision: Decision): void {
@@ -75,31 +78,44 @@ export class AuthorizationRecord {
     this.#seen = undefined;
   }
 
-  /**
-   * The record as others see it. Nothing of it can be written, also not by code that merges into `ctx.state` what a client
-   * has sent. Few requests look at it, so it is made when it is asked for.
-   */
-  get view(): AuthorizationState {
-    this.#view ??= this.#viewOf();
-    return this.#view;
+  /** What others see of the decisions. Few requests look at them, so they are frozen when they are asked for. */
+  get decisions(): readonly Decision[] {
+    this.#seen ??= Object.freeze(this.#decisions.map(decision => Object.freeze(decision)));
+    return this.#seen;
+  }
+}
+
+/** A record as others see it. Nothing of it can be written, also not by code that merges into `ctx.state` what a client sent. */
+class AuthorizationView implements AuthorizationState {
+  static {
+    Object.freeze(AuthorizationView.prototype);
   }
 
-  #viewOf(): AuthorizationState {
-    const record = this;
-    return Object.freeze({
-      get authorized() {
-        return record.authorized;
-      },
-      get skipped() {
-        return record.skipped;
-      },
-      get skipReason() {
-        return record.skipReason;
-      },
-      get decisions() {
-        record.#seen ??= Object.freeze(record.#decisions.map(decision => Object.freeze(decision)));
-        return record.#seen;
-      },
-    });
+  readonly #record: AuthorizationRecord;
+
+  constructor(record: AuthorizationRecord) {
+    this.#record = record;
+    Object.freeze(this);
+  }
+
+  get authorized(): boolean {
+    return this.#record.authorized;
+  }
+
+  get skipped(): boolean {
+    return this.#record.skipped;
+  }
+
+  get skipReason(): string | undefined {
+    return this.#record.skipReason;
+  }
+
+  get decisions(): readonly Decision[] {
+    return this.#record.decisions;
+  }
+
+  toJSON(): AuthorizationState {
+    const { authorized, skipped, skipReason, decisions } = this;
+    return { authorized, skipped, skipReason, decisions };
   }
 }

@@ -61,31 +61,37 @@ export type ErrorCode =
  * so the original error is kept out of sight: as `cause`, which is not enumerable, and a getter, which
  * `console.error(error)` does not call. Log `error.cause` only where such values may go.
  *
+ * None of it is for clients. Handlers of errors that send what is enumerable of an error, or its JSON, send nothing of this
+ * one: no property is enumerable, and its JSON is that of any internal error. A log of JSON needs `error.code` and
+ * `error.message` by name. The console shows both.
+ *
  * @example
  * app.on('error', error => {
  *   if (error instanceof KoaOsoError) metrics.increment(error.code);
  * });
  */
 export class KoaOsoError extends Error {
-  readonly code: ErrorCode;
+  declare readonly code: ErrorCode;
   /** What Koa answers with. */
-  readonly status = 500;
+  declare readonly status: 500;
   /** The same, by the name that `http-errors` uses beside `status`. */
-  readonly statusCode = 500;
+  declare readonly statusCode: 500;
   /** Whether Koa may send the message to the client: never. */
-  readonly expose = false;
+  declare readonly expose: false;
 
   constructor(code: ErrorCode, message: string, cause?: unknown) {
     super(message);
-    this.name = 'KoaOsoError';
-    this.code = code;
+    // As Node's own errors: the stack, which is what the console gets, begins with the name as it is when it is read first.
+    defineHidden(this, { name: `KoaOsoError [${code}]` });
+    void this.stack;
+    defineHidden(this, { name: 'KoaOsoError', code, status: 500, statusCode: 500, expose: false });
     // Node prints the cause of an error that nobody catches, and console.error that of any; but neither calls a getter.
     if (cause !== undefined) define(this, 'cause', { get: () => cause });
   }
 
-  /** What `JSON.stringify` gives: the message of the cause stays inside. */
-  toJSON(): { name: string; code: ErrorCode; message: string } {
-    return { name: this.name, code: this.code, message: this.message };
+  /** What `JSON.stringify` gives, which may be on its way to a client: nothing but that something went wrong. */
+  toJSON(): { name: 'InternalServerError'; message: 'Internal Server Error' } {
+    return { name: 'InternalServerError', message: 'Internal Server Error' };
   }
 }
 
@@ -281,8 +287,14 @@ export function statusOf(error: unknown): number {
 
 /** Whether `error` is how koa-oso ends a request: a denial, a resource that is not there, or a KoaOsoError. */
 export function isAnswer(error: unknown): error is Error {
-  return error instanceof KoaOsoError || (error instanceof Error && answers.has(error));
+  // By its code, which the errors of koa-oso/polar have as well.
+  return (
+    error instanceof Error && (answers.has(error) || String(propertyOf(error, 'code')).startsWith(CODES))
+  );
 }
+
+/** What every code of the package begins with. */
+const CODES = 'ERR_KOA_OSO_';
 
 /** What may be told of an error in the policy: all that CompiledOso says, for it names no values; of others, the name. */
 function toldOf(cause: unknown): string {

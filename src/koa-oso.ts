@@ -3,7 +3,7 @@ import type { Middleware } from 'koa';
 import { currentOso, runAsCurrent } from './current-request.js';
 import { answerWith, errors, statusOf, thrownBy } from './errors.js';
 import { given } from './options.js';
-import { define, propertyOf } from './own-properties.js';
+import { defineConstant, propertyOf } from './own-properties.js';
 import { type PolicyEngine, policyInForce, prepare } from './policy-engine.js';
 import { type PolicyWatcher, type WatchOptions, watchFiles } from './policy-watcher.js';
 import { type LoadPolicy, type ReloadOptions, reloadPolicy } from './reload-policy.js';
@@ -31,7 +31,10 @@ export interface KoaOsoOptions<Actor = DefaultActor, Action = DefaultAction> {
   getActor?: GetActor<Actor>;
   /** Default: throws 403 Forbidden. */
   unauthorizedAction?: UnauthorizedAction<Actor, Action>;
-  /** Answer 404 instead of 403 where the actor may not even read the resource. Default: `false`. */
+  /**
+   * Answer 404 instead of 403 if the actor may not even read the resource, so that nobody can find out which ids exist.
+   * Default: `false`.
+   */
   checkRead?: boolean;
   /** The action that `checkRead` asks for. Default: `'read'`. */
   readAction?: unknown;
@@ -182,7 +185,7 @@ export class KoaOso<Actor = DefaultActor, Action = DefaultAction> {
    */
   middleware(): Middleware {
     return async (ctx, next) => {
-      const outer = propertyOf(ctx, 'oso') as RequestOso | undefined;
+      const outer = Object.hasOwn(ctx, 'oso') ? (ctx.oso as RequestOso) : undefined;
       if (outer?.by(this.#settings)) return next();
 
       this.#apps.add(ctx.app);
@@ -190,8 +193,7 @@ export class KoaOso<Actor = DefaultActor, Action = DefaultAction> {
       const outcome = new RequestOutcome(guard, outer?.outcome);
       const oso = new RequestOso(ctx, this.#settings, outcome, outer);
       ctx.oso = oso;
-      if (outer === undefined)
-        define(ctx.state, 'oso', { get: () => oso.state, enumerable: true, configurable: true });
+      if (outer === undefined) defineConstant(ctx.state, 'oso', oso.state);
       try {
         await runAsCurrent(ctx, oso as unknown as RequestOso, next);
         if (!outcome.isSettled) await outcome.settle();

@@ -20,6 +20,27 @@ export function define(object: object, name: PropertyKey, descriptor: PropertyDe
   Object.defineProperty(object, name, { __proto__: null, ...descriptor } as PropertyDescriptor);
 }
 
+/** Gives an object a property that can be read and listed, and not be written. */
+export function defineConstant(object: object, name: PropertyKey, value: unknown): void {
+  Object.defineProperty(object, name, new Constant(value));
+}
+
+/** A descriptor that inherits nothing. Every request makes one: of a class it takes a fraction of what a literal takes. */
+class Constant implements PropertyDescriptor {
+  static {
+    Object.setPrototypeOf(Constant.prototype, null);
+  }
+
+  readonly value: unknown;
+  readonly writable = false;
+  readonly enumerable = true;
+  readonly configurable = true;
+
+  constructor(value: unknown) {
+    this.value = value;
+  }
+}
+
 /** Gives an object properties that JSON, copies and error handlers do not come across. They can be read and written. */
 export function defineHidden(object: object, properties: Readonly<Record<string, unknown>>): void {
   for (const [name, value] of Object.entries(properties)) {

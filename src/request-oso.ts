@@ -7,10 +7,10 @@ import {
   type DecisionKind,
   type Denial,
 } from './authorization-state.js';
-import { answerWith, errors, isClientError } from './errors.js';
+import { answerWith, type ErrorCode, errors, isClientError } from './errors.js';
 import { HttpRequest } from './http-request.js';
 import { given } from './options.js';
-import { propertyOf } from './own-properties.js';
+import { defineHidden, propertyOf } from './own-properties.js';
 import { engineError, type HeldPolicy, type PolicyEngine, policyInForce } from './policy-engine.js';
 import type { RequestOutcome } from './request-outcome.js';
 import type { Settings } from './settings.js';
@@ -183,6 +183,26 @@ export class RequestOso<Actor = DefaultActor, Action = DefaultAction> {
   }
 
   /**
+   * Stops the request, because there is no such resource: 404, the same answer as for one that `checkRead` hides. A handler
+   * that answers itself may tell the two apart, by its message or form, and so tells which ids exist.
+   *
+   * The actor is found first: if that fails, as for a token that has expired, it fails for every id alike.
+   *
+   * @throws 404 Not Found (rejects, always); what `getActor` throws, if it does
+   * @example
+   * const expense = (await expenses.find(ctx.params.id)) ?? (await ctx.oso.notFound());
+   * await ctx.oso.authorize(expense, { action: 'read', checkRead: true });
+   */
+  notFound(options: ActorOption<Actor> = {}): Promise<never> {
+    return this.outcome.enforce(this.#notFound(options));
+  }
+
+  async #notFound(options: ActorOption<Actor>): Promise<never> {
+    await this.#actorOf(given(options));
+    return endWith(this.#ctx, 404);
+  }
+
+  /**
    * Asks whether the actor may do the action to the resource, without consequences: it stops nothing, and does not
    * count as having authorized.
    *
@@ -308,6 +328,11 @@ export class RequestOso<Actor = DefaultActor, Action = DefaultAction> {
     return this.#settings === settings ? (this as unknown as RequestOso) : this.#outer?.by(settings);
   }
 
+  /** @internal Whether resources that may not be read are hidden. */
+  checksRead(options: AuthorizeOptions<Actor, Action>): boolean {
+    return given(options).checkRead ?? this.#settings.checkRead;
+  }
+
   #authorize(
     kind: DecisionKind,
     resource: unknown,
@@ -316,14 +341,10 @@ export class RequestOso<Actor = DefaultActor, Action = DefaultAction> {
     field?: string,
   ): Promise<void> {
     const conclude = (_answer: boolean, decision: Decision): undefined | Promise<never> => {
-      if (!decision.allowed) return this.#deny(decision, this.#checksRead(options));
+      if (!decision.allowed) return this.#deny(decision, this.checksRead(options));
       this.#record.authorized = true;
     };
     return this.#ask(kind, resource, options, ask, conclude, field);
-  }
-
-  #checksRead(options: AuthorizeOptions<Actor, Action>): boolean {
-    return given(options).checkRead ?? this.#settings.checkRead;
   }
 
   #isAllowed(resource: unknown, options: DecisionOptions<Actor, Action>): Promise<boolean> {
@@ -368,7 +389,7 @@ export class RequestOso<Actor = DefaultActor, Action = DefaultAction> {
     const asking = given(options);
     const asked = this.#resourceOf(resource);
     const action = hasAction ? this.#actionOf(asking) : undefined;
-    const found = 'actor' in asking ? actorOf(asking.actor) : this.#findActor();
+    const found = this.#actorOf(asking);
     const actor = isPromise(found) ? await found : found;
     const { oso, seat } = this.#policy();
     const { engine } = seat;
@@ -405,6 +426,10 @@ export class RequestOso<Actor = DefaultActor, Action = DefaultAction> {
       root.#policies.set(oso, held);
     }
     return held;
+  }
+
+  #actorOf(options: ActorOption<Actor>): Actor | null | Promise<Actor | null> {
+    return 'actor' in options ? actorOf(options.actor) : this.#findActor();
   }
 
   #actionOf(options: DecisionOptions<Actor, Action>): unknown {
@@ -458,12 +483,13 @@ export class RequestOso<Actor = DefaultActor, Action = DefaultAction> {
     // Requests are not read; and that a path exists is no secret of the policy's.
     const hides =
       checkRead && !(decision.resource instanceof HttpRequest) && !(await this.#mayRead(decision));
-    const status = hides ? 404 : 403;
-    const denial = { ...decision, allowed: false, status } as Denial<never, never>;
+    // Whatever the unauthorized action did would tell the resource from one that is missing.
+    if (hides) return endWith(this.#ctx, 404);
+    const denial = { ...decision, allowed: false, status: 403 } as Denial<never, never>;
     await this.#settings.unauthorizedAction(this.#ctx, denial);
     // It returned, perhaps after a redirect, which must not be followed.
     this.#ctx.remove('Location');
-    return denyByDefault(this.#ctx, denial);
+    return denyByDefault(this.#ctx);
   }
 
   async #mayRead({ kind, actor, action, resource }: Decision): Promise<boolean> {
@@ -486,10 +512,23 @@ export function requestOso(ctx: Context): RequestOso<unknown, unknown> {
 
 const ALLOW: Ask<boolean> = (oso, actor, action, resource) => oso.isAllowed(actor, action, resource);
 
-/** The default unauthorized action: 403 Forbidden, or 404 Not Found where the denial says so. */
-export function denyByDefault(ctx: Context, denial: Pick<Denial, 'status'>): never {
-  const code = denial.status === 404 ? 'ERR_KOA_OSO_NOT_FOUND' : 'ERR_KOA_OSO_FORBIDDEN';
-  return ctx.throw(denial.status, { code });
+/**
+ * Ends a request as koa-oso does by itself. A resource that is hidden and one that is missing both come by here, and look the
+ * same to whatever handles the error. So does the `ctx.throw(404)` of an application, for the code is not enumerable.
+ */
+function endWith(ctx: Context, status: 403 | 404): never {
+  try {
+    return ctx.throw(status);
+  } catch (error) {
+    const code: ErrorCode = status === 404 ? 'ERR_KOA_OSO_NOT_FOUND' : 'ERR_KOA_OSO_FORBIDDEN';
+    defineHidden(error as Error, { code });
+    throw error;
+  }
+}
+
+/** The default unauthorized action: 403 Forbidden. */
+export function denyByDefault(ctx: Context): never {
+  return endWith(ctx, 403);
 }
 
 /**

@@ -1,6 +1,7 @@
 import type { Context } from 'koa';
 import { answerWith, errors, isClientError, KoaOsoError } from './errors.js';
 import { given } from './options.js';
+import { propertyOf } from './own-properties.js';
 import { type AuthorizeOptions, requestOso } from './request-oso.js';
 import type { DefaultAction, DefaultActor } from './types.js';
 
@@ -11,7 +12,8 @@ export type OfContext<Value> = (ctx: Context) => Value | Promise<Value>;
 export interface RouteCheck<Resource = unknown, Actor = DefaultActor, Action = DefaultAction> {
   /**
    * The resource, or a function that loads it; a class is a resource, not a function. Default: the request. Where
-   * the function gives `null` or `undefined` the answer is 404, and the policy is not asked.
+   * the function gives `null` or `undefined` the answer is 404, and the policy is not asked. With `checkRead` a 404 that it
+   * throws is answered the same: in words of its own it would tell a missing resource from a hidden one.
    */
   resource?: Resource | OfContext<Resource | null | undefined>;
   /** Default: the request's method. */
@@ -56,21 +58,40 @@ export function loadedResources(ctx: Context): readonly unknown[] {
 export async function check(ctx: Context, options: RouteCheck<unknown, unknown, unknown>): Promise<void> {
   const oso = requestOso(ctx);
   try {
-    const resource = await load(ctx, options);
-    await oso.authorize(
-      resource,
-      isFunction(options.actor) ? await withActor(ctx, options, options.actor) : options,
-    );
-    if (isFunction(options.resource)) loaded.set(ctx, [...loadedResources(ctx), resource]);
+    const resource = await load(ctx, options, oso.checksRead(options));
+    const asking = isLoader(options.actor) ? await withActor(ctx, options, options.actor) : options;
+    if (resource === undefined) return await oso.notFound(asking);
+    await oso.authorize(resource, asking);
+    if (isLoader(options.resource)) loaded.set(ctx, [...loadedResources(ctx), resource]);
   } catch (error) {
     throw answerWith(error);
   }
 }
 
-async function load(ctx: Context, options: RouteCheck<unknown, unknown, unknown>): Promise<unknown> {
-  if (!isFunction(options.resource)) return 'resource' in options ? options.resource : ctx.request;
-  const resource = await userFunction(ctx, options.resource, errors.loaderFailed);
-  return resource ?? ctx.throw(404, { code: 'ERR_KOA_OSO_NOT_FOUND' });
+/** The resource; undefined if it is missing. */
+async function load(
+  ctx: Context,
+  options: RouteCheck<unknown, unknown, unknown>,
+  checksRead: boolean,
+): Promise<unknown> {
+  const { resource } = options;
+  if (!isLoader(resource)) return 'resource' in options ? resource : ctx.request;
+  const find = async (): Promise<unknown> => {
+    try {
+      return await resource(ctx);
+    } catch (error) {
+      if (checksRead && isNotFound(error)) return undefined;
+      throw error;
+    }
+  };
+  return (await userFunction(ctx, find, errors.loaderFailed)) ?? undefined;
+}
+
+/** Whether it says 404: as Koa has it, or as routing-controllers. */
+function isNotFound(error: unknown): boolean {
+  return (
+    error instanceof Error && (propertyOf(error, 'status') === 404 || propertyOf(error, 'httpCode') === 404)
+  );
 }
 
 async function withActor(
@@ -95,8 +116,8 @@ async function userFunction(
   }
 }
 
-/** A class is a function too; it is told by its prototype, which cannot be replaced. */
-function isFunction(value: unknown): value is OfContext<unknown> {
+/** Whether it is a function to call. A class is a function too; it is told by its prototype, which cannot be replaced. */
+export function isLoader(value: unknown): value is OfContext<unknown> {
   return (
     typeof value === 'function' && Object.getOwnPropertyDescriptor(value, 'prototype')?.writable !== false
   );

@@ -8,7 +8,7 @@ export type GetActor<Actor> = (ctx: Context) => Actor | null | undefined | Promi
 
 /**
  * Answers a denied request by throwing the HTTP error that the application wants. Where it returns instead, koa-oso
- * throws its own (403, or the denial's `status`).
+ * throws its own, 403. It is not asked about a resource that `checkRead` hides.
  */
 export type UnauthorizedAction<Actor = DefaultActor, Action = DefaultAction> = (
   ctx: Context,

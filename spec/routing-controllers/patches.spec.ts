@@ -3,6 +3,7 @@ import { createRequire } from 'node:module';
 import { expect } from 'chai';
 import createError from 'http-errors';
 import type { UnauthorizedAction } from 'koa-oso';
+import { CompiledOso } from 'koa-oso/polar';
 import { Authorize } from 'koa-oso/routing-controllers';
 import * as routingControllers from 'routing-controllers';
 import {
@@ -188,10 +189,52 @@ describe('errors of koa-oso in routing-controllers', () => {
     expect(decorator?.headers['content-type']).to.equal(action?.headers['content-type']);
   });
 
-  it('have a stack in development, as all errors there', async () => {
+  it('have no stack but their name, also in development: it would tell what is not for the client', async () => {
     const { get } = await serve({ development: true });
-    const { body } = await get('/json/decorator/1').expect(403);
-    expect(body.stack).to.match(/^ForbiddenError: Forbidden\n/);
+    for (const place of ['decorator', 'action']) {
+      const { body } = await get(`/json/${place}/1`).expect(403);
+      expect(body).to.deep.equal({
+        name: 'ForbiddenError',
+        message: 'Forbidden',
+        stack: 'ForbiddenError: Forbidden',
+      });
+      await get(`/text/${place}/1`).expect(403, 'ForbiddenError: Forbidden');
+    }
+  });
+
+  it('tell nothing of a KoaOsoError in development: it goes to the error event', async () => {
+    for (const place of ['decorator', 'action']) {
+      const { get, errors } = await serve({
+        development: true,
+        errorOverridingMap: { KoaOsoError: { x: 1 } },
+      });
+      const { body } = await get(`/failing/${place}`, 'ann').expect(500);
+      expect(body).to.deep.equal({
+        name: 'InternalServerError',
+        message: 'Internal Server Error',
+        stack: 'InternalServerError: Internal Server Error',
+      });
+      expect(codeOf(errors)).to.equal('ERR_KOA_OSO_POLICY_FAILED');
+    }
+  });
+
+  it('tell nothing of what koa-oso/polar throws, where a controller asks by itself', async () => {
+    const oso = new CompiledOso();
+    oso.registerClass(Expense);
+    await oso.loadStr('allow(_, _, expense: Expense) if expense.missing = 1;', 'secret.polar');
+    @JsonController('/by-itself')
+    class AskingController {
+      @Get('/')
+      async show() {
+        return { allowed: await oso.isAllowed('eve', 'read', rent) };
+      }
+    }
+    const { app, errors } = await setUp();
+    useKoaServer(app, { controllers: [AskingController], development: true });
+    const { body } = await request(app.callback()).get('/by-itself').expect(500);
+    expect(body).to.include({ name: 'InternalServerError', message: 'Internal Server Error' });
+    expect(JSON.stringify(body)).not.to.match(/secret\.polar|ERR_KOA_OSO|missing/);
+    expect(codeOf(errors)).to.equal('ERR_KOA_OSO_POLICY');
   });
 
   it('can be overridden by errorOverridingMap, by their names', async () => {

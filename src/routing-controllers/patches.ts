@@ -135,6 +135,7 @@ function asHttpError(error: Error): HttpError {
     httpError.message = STATUS_CODES[status] ?? 'Error';
     httpError.name = httpError.message.replaceAll(' ', '').replace(/(Error)?$/, 'Error');
   }
-  if (error.stack !== undefined) httpError.stack = error.stack;
+  // In development it is sent. It would hold what is not for the client, and tell a hidden resource from a missing one.
+  httpError.stack = `${httpError.name}: ${httpError.message}`;
   return httpError;
 }
