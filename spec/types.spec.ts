@@ -151,6 +151,9 @@ describe('types', () => {
     Authorize({ checkRead: 'yes' });
     // @ts-expect-error the reason is a text
     SkipAuthorization(1);
+    // @ts-expect-error the class, not its name
+    expect(() => AuthorizedResource('Expense')).to.throw(KoaOsoError, 'no class');
+    expectTypeOf(AuthorizedResource).toBeCallableWith(Expense);
     // @ts-expect-error no parameter decorator
     (controller: Controller) => AuthorizedResource()(controller);
   });

@@ -24,7 +24,7 @@ import { define, defineHidden, propertyOf } from './own-properties.js';
  * | `ERR_KOA_OSO_INVALID_ARGUMENT` | 500 | an actor, resource or option that cannot be meant |
  * | `ERR_KOA_OSO_ROUTE_NOT_AUTHORIZED` | 500 | a router ran that `performRouteAuthorization` had not seen |
  * | `ERR_KOA_OSO_CONFLICTING_DECORATORS` | – | `@Authorize` and `@SkipAuthorization` on one target |
- * | `ERR_KOA_OSO_NO_AUTHORIZED_RESOURCE` | 500 | `@AuthorizedResource()` where nothing was loaded |
+ * | `ERR_KOA_OSO_NO_AUTHORIZED_RESOURCE` | 500 | nothing was loaded that `@AuthorizedResource()` wants, or it cannot be told which |
  * | `ERR_KOA_OSO_UNKNOWN_PATH` | 500 | a policy asked for a path that is not known, in apps mounted twice |
  * | `ERR_KOA_OSO_UNFILTERABLE_POLICY` | 500 | a list was asked for by a policy that is no query; the message says which rule |
  * | `ERR_KOA_OSO_NO_CURRENT_REQUEST` | 500 | `koaOso.current` outside of a request |
@@ -444,11 +444,22 @@ export const errors = {
     );
   },
 
-  noAuthorizedResource(target: string): KoaOsoError {
+  noAuthorizedResource(target: string, wanted: string | undefined, loaded: readonly string[]): KoaOsoError {
+    const found = loaded.length === 0 ? 'nothing' : loaded.join(' and ');
+    const was = `but ${found} ${loaded.length > 1 ? 'were' : 'was'} loaded`;
     return new KoaOsoError(
       'ERR_KOA_OSO_NO_AUTHORIZED_RESOURCE',
-      `@AuthorizedResource() on ${target} found no resource of its type. ` +
-        'Give the method @Authorize({ resource: ctx => … }).',
+      `@AuthorizedResource() on ${target} wants ${wanted ?? 'the one resource of the request'}, ${was}. ` +
+        'Give the method @Authorize({ resource: ctx => … }), and name the class: @AuthorizedResource(Expense).',
+    );
+  },
+
+  ambiguousResource(target: string, what: string): KoaOsoError {
+    return new KoaOsoError(
+      'ERR_KOA_OSO_INVALID_ARGUMENT',
+      `@AuthorizedResource() on ${target} ${what}, and it cannot be told which is meant. ` +
+        'Name a class of its own for each: @AuthorizedResource(Expense). TypeScript tells it only of classes that are ' +
+        'imported as values, and only with emitDecoratorMetadata, which tsx and esbuild do not have.',
     );
   },
 

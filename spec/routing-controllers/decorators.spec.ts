@@ -28,7 +28,7 @@ import {
 import request from 'supertest';
 import { Container, Service } from 'typedi';
 import type { Expense as TypeOnlyExpense } from '../support/app.js';
-import { codeOf, Expense, setUp, User } from '../support/app.js';
+import { codeOf, Expense, POLICY, setUp, User } from '../support/app.js';
 import { type Context, type Koa, Router } from '../support/koa.js';
 
 const expenses = new Map([
@@ -518,20 +518,31 @@ describe('@SkipAuthorization', () => {
   });
 });
 
+class Team {
+  constructor(readonly name: string) {}
+}
+
+class Repo {
+  readonly name = 'repo';
+}
+
+type TypeOnlyTeam = Pick<Team, 'name'>;
+
 describe('@AuthorizedResource', () => {
   class Invoice extends Expense {}
 
   @JsonController('/typed')
+  @Authorize({ resource: () => new Team('t'), action: 'read', actor: null })
   @Authorize({ resource: () => new Invoice('i', 'ann', 1), action: 'read' })
   class TypedController {
     @Get('/:id')
     @Authorize({ resource: find, action: 'read' })
     both(
       @AuthorizedResource() invoice: Invoice,
-      @AuthorizedResource() any: unknown,
-      @AuthorizedResource() typeOnly: TypeOnlyExpense,
+      @AuthorizedResource() expense: Expense,
+      @AuthorizedResource(Team) typeOnly: TypeOnlyTeam,
     ) {
-      return [invoice.id, (any as Expense).id, typeOnly.id];
+      return [invoice.id, expense.id, typeOnly.name];
     }
 
     @Get('/:id/missing')
@@ -539,11 +550,159 @@ describe('@AuthorizedResource', () => {
     missing(@AuthorizedResource() invoice: Invoice) {
       return invoice;
     }
+
+    @Get('/:id/other')
+    other(@AuthorizedResource() repo: Repo) {
+      return repo;
+    }
   }
 
-  it('is the latest of its class, or the latest of all where TypeScript tells none', async () => {
-    const { send } = await serve([TypedController]);
-    await send('/typed/2', 'bob').expect(200, ['i', '2', '2']);
+  const policy = `${POLICY} allow(nil, "read", _: Team);`;
+  const withTeam = async (options?: Options) => {
+    const set = await serve([TypedController], options, { policy: '' });
+    set.oso.registerClass(Team);
+    await set.oso.loadStr(policy);
+    return set;
+  };
+
+  it('is the latest of its class, and not one of a derived class if there is one of its own', async () => {
+    const { send } = await withTeam();
+    await send('/typed/2', 'bob').expect(200, ['i', '2', 't']);
+  });
+
+  it('is of a derived class if there is none of its own', async () => {
+    @JsonController('/derived-resource')
+    class DerivedResourceController {
+      @Get('/')
+      @Authorize({ resource: () => new Invoice('i', 'ann', 1), action: 'read' })
+      show(@AuthorizedResource() expense: Expense) {
+        return expense.id;
+      }
+    }
+    const { send } = await serve([DerivedResourceController]);
+    await send('/derived-resource', 'ann').expect(200, 'i');
+  });
+
+  it('is a text or a plain object, if that is what was loaded', async () => {
+    @JsonController('/plain')
+    class PlainController {
+      @Get('/')
+      @Authorize({ resource: () => 'the front page', action: 'read', actor: null })
+      show(@AuthorizedResource() page: string) {
+        return page;
+      }
+
+      @Get('/object')
+      @Authorize({ resource: () => ({ constructor: 'Secret', plain: true }), action: 'read' })
+      object(@AuthorizedResource() page: { plain: boolean }) {
+        return { plain: page.plain };
+      }
+
+      @Get('/secret')
+      @Authorize({ resource: () => ({ constructor: { name: 'Secret' } }), action: 'read' })
+      secret(@AuthorizedResource() expense: Expense) {
+        return expense;
+      }
+    }
+    const { send, errors } = await serve([PlainController], {}, { policy: 'allow(_, "read", _);' });
+    await send('/plain').expect(200, 'the front page');
+    await send('/plain/object').expect(200, { plain: true });
+    await send('/plain/secret').expect(500);
+    expect(errors[0]?.message).to.contain('wants an Expense, but a plain object was loaded');
+  });
+
+  it('is 500 where another class was loaded, by the names of both', async () => {
+    const { send, errors } = await withTeam({ defaultErrorHandler: false });
+    await send('/typed/2/other', 'bob').expect(500, 'Internal Server Error');
+    expect(codeOf(errors)).to.equal('ERR_KOA_OSO_NO_AUTHORIZED_RESOURCE');
+    expect(errors[0]?.message).to.contain(
+      '@AuthorizedResource() on TypedController.other wants a Repo, but a Team and an Invoice were loaded',
+    );
+  });
+
+  it('is 500 where several were loaded and no class is told, also by what no decorator knows of', async () => {
+    const { koaOso } = await setUp();
+    const load = (resource: Expense) => koaOso.authorize({ resource: () => resource, action: 'read' });
+    @JsonController('/used')
+    class UsedController {
+      @Get('/one')
+      @UseBefore(load(new Expense('1', 'ann')))
+      one(@AuthorizedResource() any: unknown) {
+        return (any as Expense).id;
+      }
+
+      @Get('/two')
+      @UseBefore(load(new Expense('1', 'ann')), load(new Invoice('2', 'ann')))
+      two(@AuthorizedResource() any: unknown) {
+        return (any as Expense).id;
+      }
+    }
+    const { send, errors } = await serve([UsedController]);
+    await send('/used/one', 'ann').expect(200, '1');
+    await send('/used/two', 'ann').expect(500);
+    expect(errors[0]?.message).to.contain(
+      'wants the one resource of the request, but an Expense and an Invoice were loaded',
+    );
+  });
+
+  describe('is refused when the controller is defined', () => {
+    const refused = (define: () => unknown, message: string) =>
+      expect(define).to.throw(KoaOsoError, message).with.property('code', 'ERR_KOA_OSO_INVALID_ARGUMENT');
+
+    it('for two parameters of one class', () => {
+      refused(() => {
+        class Moving {
+          move(@AuthorizedResource() from: Team, @AuthorizedResource() to: Team) {
+            return [from, to];
+          }
+        }
+        return Moving;
+      }, '@AuthorizedResource() on Moving.move stands on several parameters');
+    });
+
+    it('for one of two whose class is not told', () => {
+      refused(() => {
+        class Moving {
+          move(@AuthorizedResource() team: Team, @AuthorizedResource() expense: TypeOnlyExpense) {
+            return [team, expense];
+          }
+        }
+        return Moving;
+      }, 'stands on several parameters');
+    });
+
+    it('for one whose class is not told, where several resources are loaded', () => {
+      refused(() => {
+        class Moving {
+          @Authorize({ resource: find, action: 'read' })
+          @Authorize({ resource: find, action: 'update' })
+          move(@AuthorizedResource() expense: TypeOnlyExpense) {
+            return expense;
+          }
+        }
+        return Moving;
+      }, 'may get any of 2 resources');
+    });
+
+    it('or registered, where the class of the controller loads one more', async () => {
+      @Authorize({ resource: find, action: 'read' })
+      class Base {
+        @Get('/')
+        @Authorize({ resource: find, action: 'update' })
+        move(@AuthorizedResource() expense: TypeOnlyExpense) {
+          return expense;
+        }
+      }
+      @JsonController('/ambiguous')
+      class Derived extends Base {}
+      const { app } = await setUp();
+      refused(() => useKoaServer(app, { controllers: [Derived] }), 'Derived.move may get any of 2 resources');
+    });
+
+    it('with a class that is not there', () => {
+      refused(() => AuthorizedResource(undefined), '@AuthorizedResource was given no class');
+      refused(() => AuthorizedResource('Expense' as never), '@AuthorizedResource was given no class');
+    });
   });
 
   it('is 500 where nothing of its class was loaded', async () => {

@@ -13,17 +13,24 @@ const declarations = new WeakMap<Function, Map<string | undefined, Declaration[]
 /**
  * Notes what a decorator said.
  *
+ * @returns all that has been said of the target
  * @throws {KoaOsoError} `ERR_KOA_OSO_CONFLICTING_DECORATORS` where the target is to be authorized and skipped
  */
-export function declare(controller: Function, method: string | undefined, declaration: Declaration): void {
+export function declare(
+  controller: Function,
+  method: string | undefined,
+  declaration: Declaration,
+): Declaration[] {
   const ofClass = declarations.get(controller) ?? new Map<string | undefined, Declaration[]>();
   const existing = ofClass.get(method) ?? [];
   if (existing.some(other => other.kind !== declaration.kind)) {
     throw errors.conflictingDecorators(nameOf(controller, method));
   }
   // Decorators run from the bottom up, and read from the top down.
-  ofClass.set(method, [declaration, ...existing]);
+  const said = [declaration, ...existing];
+  ofClass.set(method, said);
   declarations.set(controller, ofClass);
+  return said;
 }
 
 /**

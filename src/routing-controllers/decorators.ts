@@ -1,9 +1,10 @@
 import { createParamDecorator } from 'routing-controllers';
 import { errors } from '../errors.js';
 import { type DecisionOptions, type ResourceClass, requestOso } from '../request-oso.js';
-import { loadedResources, type RouteCheck, routeCheck } from '../route-check.js';
+import { type RouteCheck, routeCheck } from '../route-check.js';
 import type { DefaultAction, DefaultActor } from '../types.js';
 import { declare, nameOf } from './declarations.js';
+import { authorizedResource, notedClass, refuseAmbiguity, want } from './injected-resource.js';
 import { ownParameters } from './patches.js';
 
 /** A decorator for controller classes and their methods. */
@@ -56,9 +57,13 @@ export function SkipAuthorization(reason?: string): ControllerDecorator {
 
 function decorator(declaration: Parameters<typeof declare>[2]): ControllerDecorator {
   return (target: object, method?: string) => {
-    if (typeof target !== 'function') declare(target.constructor, method, declaration);
-    else if (method === undefined) declare(target, undefined, declaration);
-    else throw errors.invalidArgument(`${nameOf(target, method)} is static, and no method of a controller.`);
+    if (typeof target === 'function') {
+      if (method === undefined) declare(target, undefined, declaration);
+      else
+        throw errors.invalidArgument(`${nameOf(target, method)} is static, and no method of a controller.`);
+    } else if (method !== undefined) {
+      refuseAmbiguity(target.constructor, method, declare(target.constructor, method, declaration));
+    }
   };
 }
 
@@ -75,19 +80,28 @@ export function CurrentActor(): ParameterDecorator {
 
 /**
  * Injects the resource that `@Authorize({ resource: ctx => … })` loaded and authorized for this request, so that it is
- * not loaded twice. Where several were, it is the latest that is an instance of the parameter's class: those of a
- * method come after those of its class. Where TypeScript tells no class (an interface, `import type`), it is the latest.
+ * not loaded twice. If several were, it is the latest that is an instance of the parameter's class: those of a method come
+ * after those of its class.
  *
- * Without one the request fails with `ERR_KOA_OSO_NO_AUTHORIZED_RESOURCE` (500).
+ * @param resourceClass the class of the parameter; by default the one that TypeScript notes. Name it if the type is an
+ *   interface or comes by `import type`, or if the compiler emits no decorator metadata (tsx, esbuild): then there is no
+ *   other way to tell one resource from another
+ * @throws {KoaOsoError} `ERR_KOA_OSO_INVALID_ARGUMENT` when the controller is defined, if several parameters of a method are
+ *   of one class, or of one that is not told, or if `resourceClass` is undefined; when the controller is defined or
+ *   registered, if several resources are loaded for a parameter of which the class is not told. In a request,
+ *   `ERR_KOA_OSO_NO_AUTHORIZED_RESOURCE` (500) if nothing of the class was loaded
+ * @example
+ * @Post('/:team/expenses/:id')
+ * @Authorize({ resource: findTeam, action: 'read' })
+ * @Authorize({ resource: findExpense, action: 'move' })
+ * move(@AuthorizedResource(Team) team: Team, @AuthorizedResource(Expense) expense: Expense) {}
  */
-export function AuthorizedResource(): ParameterDecorator {
+export function AuthorizedResource(...named: [resourceClass?: ResourceClass]): ParameterDecorator {
+  if (named.length > 0) requireClass('@AuthorizedResource', named[0]);
   return parameter((prototype, method, index) => {
-    const type = parameterType(prototype, method, index);
-    return action => {
-      const resource = loadedResources(action.context).findLast(each => isOfType(each, type));
-      if (resource === undefined) throw errors.noAuthorizedResource(nameOf(prototype.constructor, method));
-      return resource;
-    };
+    const wanted = named[0] ?? notedClass(prototype, method, index);
+    want(prototype, method, wanted);
+    return action => authorizedResource(action.context, wanted, nameOf(prototype.constructor, method));
   });
 }
 
@@ -147,17 +161,4 @@ function parameter(
     ownParameters.add(value);
     createParamDecorator({ value })(prototype, method, index);
   };
-}
-
-/**
- * The class of a parameter, as TypeScript notes it with `emitDecoratorMetadata`: Object where it is an interface, Function
- * where it is a class that was imported as a type.
- */
-function parameterType(prototype: object, method: string, index: number): unknown {
-  const types: unknown = Reflect.getMetadata('design:paramtypes', prototype, method);
-  return Array.isArray(types) ? types[index] : undefined;
-}
-
-function isOfType(value: unknown, type: unknown): boolean {
-  return typeof type !== 'function' || type === Object || type === Function || value instanceof type;
 }

@@ -13,6 +13,7 @@ import { propertyOf } from '../own-properties.js';
 import { requestOso } from '../request-oso.js';
 import { check } from '../route-check.js';
 import { declarationsOf, lineage } from './declarations.js';
+import { refuseAmbiguity } from './injected-resource.js';
 
 /** The functions by which koa-oso's own parameter decorators find their values. */
 export const ownParameters = new WeakSet<object>();
@@ -53,6 +54,7 @@ function addChecks(storage: MetadataArgsStorage): void {
 function checkMiddleware(controller: Function, method: string): Middleware | undefined {
   const declarations = declarationsOf(controller, method);
   if (declarations.length === 0) return undefined;
+  refuseAmbiguity(controller, method, declarations);
   const checkAll: Check = async ctx => {
     for (const declaration of declarations) {
       if (declaration.kind === 'skip') requestOso(ctx).skipAuthorization(declaration.reason);
