@@ -226,6 +226,33 @@ try {
   );
   check(true, 'the types are found with moduleResolution node10');
 
+  const { files } = projectOf(sectionOf('docs/testing.md', 'Runners'));
+  const spec = `
+    const { CompiledOso } = require('koa-oso/polar');
+    test('a policy', async () => {
+      const oso = new CompiledOso();
+      await oso.loadStr('allow("ann", "read", "the page");');
+      expect(await oso.isAllowed('ann', 'read', 'the page')).toBe(true);
+    });
+  `;
+  const jest = project('jest', ['koa', 'oso'], {
+    'package.json': JSON.stringify({ private: true }),
+    'jest.config.cjs': files['jest.config.cjs'],
+    'policy.test.js': spec,
+  });
+  run('npm', ['install', ...INSTALL, 'jest', '@swc/jest', '@swc/core'], jest);
+  run('npx', ['jest'], jest);
+  check(true, 'Jest runs with the configuration of docs/testing.md');
+
+  const vitest = project('vitest', ['koa', 'oso'], {
+    'policy.test.js': spec
+      .replace(/const (.*) = require\((.*)\)/, 'import $1 from $2')
+      .replace('import', "import { expect, test } from 'vitest';\n    import"),
+  });
+  run('npm', ['install', ...INSTALL, 'vitest'], vitest);
+  run('npx', ['vitest', 'run'], vitest);
+  check(true, 'vitest runs without any configuration');
+
   await firstExample('plain-javascript', 'app.js', ['node', 'app.js']);
   await firstExample('tsc-init', 'app.ts', ['node', 'app.js'], directory => {
     run('npm', ['install', '--save-dev', ...INSTALL, 'typescript', '@types/koa', '@types/node'], directory);
