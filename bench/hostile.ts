@@ -141,7 +141,7 @@ async function measure(flood: Flood, items: number): Promise<Measured> {
   let last = performance.now();
   let used = process.cpuUsage();
   const turn = (): void => {
-    // A process that has to wait for another uses no processor. This one has one thread only.
+    // A process that has to wait for another uses no processor.
     const { user, system } = process.cpuUsage(used);
     stall = Math.max(stall, Math.min(performance.now() - last, (user + system) / 1000));
     heap = Math.max(heap, process.memoryUsage().heapUsed - before);
@@ -165,13 +165,9 @@ async function measure(flood: Flood, items: number): Promise<Measured> {
 
 function inProcess(name: string, items: number): Measured {
   const script = fileURLToPath(import.meta.url);
-  const output = execFileSync(
-    process.execPath,
-    ['--expose-gc', '--single-threaded', script, name, String(items)],
-    {
-      encoding: 'utf8',
-    },
-  );
+  const output = execFileSync(process.execPath, ['--expose-gc', script, name, String(items)], {
+    encoding: 'utf8',
+  });
   return JSON.parse(output.slice(output.lastIndexOf('\n{') + 1));
 }
 
