@@ -145,6 +145,13 @@ describe('the documentation', function () {
     for (const each of projects.filter(changesTypes)) compile(each.name, [`${each.name}/**/*.ts`]);
   });
 
+  const blocks = sections.flatMap(section => section.blocks).length;
+
+  it(`has ${blocks} blocks on ${PAGES.length} pages, none of which is left out`, () => {
+    const leftOut = sections.filter(section => section.blocks.length > 0 && projectOf(section) === undefined);
+    expect(leftOut.map(({ page, title }) => `${page}: ${title}`)).to.deep.equal([]);
+  });
+
   it('has a command that is run elsewhere for every line that is not run here', () => {
     const others = projects.flatMap(({ others }) => others);
     expect(others.filter(line => !/^(npm|npx|node|mkdir|cd|export|[A-Z_]+=)/.test(line))).to.deep.equal([]);
