@@ -11,6 +11,7 @@ import { fileURLToPath } from 'node:url';
 import { format, inspect, promisify } from 'node:util';
 import { expect } from 'chai';
 import { HttpRequest } from 'koa-oso';
+import { getMetadataArgsStorage } from 'routing-controllers';
 import { PAGES, type Project, projectOf, sectionOf, sections, textOf } from './support/docs.js';
 
 const ROOT = new URL('../../', import.meta.url);
@@ -91,6 +92,10 @@ async function run({ name, requests }: Project, program: string): Promise<Run> {
   const { log, warn, error } = console;
   const print = (...args: unknown[]): void => void printed.push(format(...args));
   const cwd = process.cwd();
+  // routing-controllers keeps controllers and middleware for all apps of the process: other specs are not to meet those of the examples.
+  const declared = getMetadataArgsStorage() as unknown as Record<string, unknown[]>;
+  const ofOthers = { ...declared };
+  for (const each of Object.keys(declared)) declared[each] = [];
   Object.assign(globalThis, {
     docs: {
       says(expected: string, ...values: unknown[]): void {
@@ -117,6 +122,7 @@ async function run({ name, requests }: Project, program: string): Promise<Run> {
     Object.assign(console, { log, warn, error });
     Server.prototype.listen = listen;
     process.chdir(cwd);
+    Object.assign(declared, ofOthers);
     for (const server of servers) {
       server.close();
       (server as Server & { closeAllConnections?(): void }).closeAllConnections?.();
