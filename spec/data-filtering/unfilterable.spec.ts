@@ -108,6 +108,7 @@ const unfilterable: readonly Unfilterable[] = [
     condition: 'resource.cents = resource.description',
     reason: 'the fields `cents` and `description` are of different types',
     remedy: 'compare fields of one type',
+    column: 22,
   },
   {
     what: 'a value of another type, for which the policy fails',
@@ -126,13 +127,13 @@ const unfilterable: readonly Unfilterable[] = [
     condition: 'resource.ownerId = resource.owner',
     reason: 'the field `ownerId` is compared to a row',
     remedy: 'compare it to a field of that row',
+    column: 24,
   },
   {
     what: 'an entity that has no key yet',
     condition: 'resource.owner = actor.draft',
     reason: 'a row is compared to a User that has no key',
     remedy: 'see to it that what the policy reads of the actor is saved',
-    placeless: true,
   },
   {
     what: 'a value of the actor that is not loaded',
@@ -194,6 +195,75 @@ for (const engine of [Oso, CompiledOso] as (typeof Oso)[]) {
       const policy = 'allow(actor, "read", resource: Expense) if resource.cents < actor.huge;';
       const error = await loadAndFilter(oso as Oso, policy);
       expect(error).to.have.property('code', 'ERR_KOA_OSO_VALUE_REFUSED');
+    });
+  });
+}
+
+/** Policies with one place that stops them, among much that looks like it. */
+const places: Readonly<Record<string, readonly [policy: string, place: string]>> = {
+  'of several conditions with one operator': [
+    `allow(actor, "read", resource: Expense) if actor = actor and resource.cents = 1 and 1 = 1;
+allow(actor, "read", resource: Expense) if resource.ownerId = actor.id and resource.ownerId = resource.owner;`,
+    'rule `allow` at expenses.polar:2:95',
+  ],
+  'of several rules with one attribute': [
+    `allow(_, "write", resource: Expense) if resource.photo = "x";
+allow(_, "read", resource: Expense) if is_open(resource);
+is_open(resource: Expense) if resource.status = "draft";
+is_open(resource: Expense) if 1 = 1 and
+  resource.photo = "x";
+never_asked(resource) if resource.photo = "x";`,
+    'rule `is_open` at expenses.polar:5:3',
+  ],
+  'inside of a `not`': [
+    `allow(_, "read", resource: Expense) if not resource.cents = 1 and not (resource.cents = 2 or resource.color = 3);`,
+    'rule `allow` at expenses.polar:1:94',
+  ],
+  'in the head of a rule': [
+    `allow(_, "read", resource: Expense) if open(resource.note, resource) or open(resource.cents, resource);
+open(nil, _);
+open(_: {nosuch: x}, x);`,
+    'rule `open` at expenses.polar:3:',
+  ],
+  'of a relation that is followed without end': [
+    `allow(_, "read", resource: Expense) if top(resource.organization);
+top(organization: Organization) if organization.name = "a";
+top(organization: Organization) if top(organization.parent);`,
+    'rule `top` at expenses.polar:3:40',
+  ],
+  'of a cut, if it is met': [
+    `allow(_, "write", _: Expense) if cut;
+allow(_, "read", _: User) if cut;
+allow(_, "read", resource: Expense) if open(resource);
+open(resource) if resource.cents = 1 and
+  cut;`,
+    'rule `open` at expenses.polar:5:3',
+  ],
+};
+
+for (const engine of [Oso, CompiledOso] as (typeof Oso)[]) {
+  describe(`the place that the error names, for ${engine.name}`, () => {
+    for (const [what, [policy, place]] of Object.entries(places)) {
+      it(`is the one that stopped the query: ${what}`, async () => {
+        const oso = new (engine as Engine)<object[], object>({ equalityFn: entityEquality(description) });
+        registerSchema(oso as Oso, withUnsupportedField());
+        oso.setDataFilteringAdapter(arrayAdapter(description, { Expense: [] }));
+        const error = (await loadAndFilter(oso as Oso, policy)) as Error;
+        expect(error).to.have.property('code', 'ERR_KOA_OSO_UNFILTERABLE_POLICY');
+        expect(error.message).to.include(`, in ${place}`);
+        expect(error.message.match(/expenses\.polar/g), error.message).to.have.length(1);
+        expect(error.message).not.to.include('other places');
+      });
+    }
+
+    it('is none for a cut that a list does not meet', async () => {
+      const oso = new (engine as Engine)<object[], object>({ equalityFn: entityEquality(description) });
+      registerEntities(oso as Oso, description);
+      oso.setDataFilteringAdapter(arrayAdapter(description, { Expense: [] }));
+      const policy = `allow(_, "write", _: Expense) if cut;
+        allow(_, "read", _: User) if cut;
+        allow(_, "read", resource: Expense) if resource.cents = 1;`;
+      expect(await loadAndFilter(oso as Oso, policy)).to.equal(undefined);
     });
   });
 }

@@ -1,24 +1,17 @@
 import { errors as coreErrors, KoaOsoError } from '../errors.js';
+import type { PolicyPlace } from '../polar/errors.js';
+import { formatPlace } from '../polar/syntax/source.js';
 import type { Obstacle } from './unfilterable.js';
-
-/** How many places of a policy a message names. */
-const MAX_PLACES = 3;
 
 /** The errors of data filtering, each with the message that says what to do. */
 export const errors = {
   invalidArgument: coreErrors.invalidArgument,
 
-  unfilterable(
-    { reason, remedy }: Pick<Obstacle, 'reason' | 'remedy'>,
-    places: readonly string[],
-    cause?: unknown,
-  ): KoaOsoError {
-    const named = places.slice(0, MAX_PLACES).join(', or ');
-    const more = places.length > MAX_PLACES ? ` (and ${places.length - MAX_PLACES} other places)` : '';
+  unfilterable({ reason, remedy }: Obstacle, place: PolicyPlace | undefined): KoaOsoError {
+    const where = place === undefined ? '' : `, in ${describePlace(place)}`;
     return new KoaOsoError(
       'ERR_KOA_OSO_UNFILTERABLE_POLICY',
-      `The policy cannot be turned into a query: ${reason}${named === '' ? '' : `, in ${named}${more}`}. Instead, ${remedy}.`,
-      cause,
+      `The policy cannot be turned into a query: ${reason}${where}. Instead, ${remedy}.`,
     );
   },
 
@@ -50,3 +43,8 @@ export const errors = {
     );
   },
 };
+
+/** "rule `allow` at policy.polar:3:7" */
+function describePlace({ rule, ...place }: PolicyPlace): string {
+  return rule === undefined ? formatPlace(place) : `rule \`${rule}\` at ${formatPlace(place)}`;
+}

@@ -5,11 +5,11 @@ import { PlainOso } from '../polar/plain-oso.js';
 import type { EntityAdapter } from './adapter.js';
 import { type Condition, sizeOf } from './condition/condition.js';
 import { errors } from './errors.js';
-import { describeRule, PolicyText } from './policy/find-construct.js';
+import { PolicyText } from './policy/find-construct.js';
 import { UnknownRows } from './policy/unknown-rows.js';
 import { FollowedRelation } from './related.js';
 import { type Entity, entityOf, type FieldType, type Schema } from './schema.js';
-import { COMPARE, type Obstacle, Unfilterable } from './unfilterable.js';
+import { COMPARE, Unfilterable } from './unfilterable.js';
 
 /** What is needed of an Oso to filter lists. The class `Oso` of the package `oso` has it, whatever its type arguments are. */
 export interface FilteringEngine
@@ -116,8 +116,6 @@ async function authorizedQuery(
   const adapter = oso.getHost().adapter as Partial<EntityAdapter<unknown, unknown>>;
   if (typeof adapter.select !== 'function') throw errors.noAdapter();
   if (!text.isKnown) throw errors.policyTextUnknown();
-  const { cut } = text;
-  if (cut !== undefined) throw errors.unfilterable(CUT, [cut]);
   const rows = new UnknownRows(entity, name => oso.getHost().getType(name)?.cls as Class | undefined);
   try {
     const { results, pace } = await evaluator.constraintsOf(rows, 'allow', actor, action, rows.row);
@@ -125,7 +123,7 @@ async function authorizedQuery(
     refuseTooLarge(condition);
     return adapter.select(entity, condition);
   } catch (error) {
-    throw explained(error, text);
+    throw explained(error);
   }
 }
 
@@ -146,23 +144,11 @@ function refuseTooLarge(condition: Condition): void {
   });
 }
 
-const CUT: Obstacle = {
-  reason: '`cut` decides by the order of rules',
-  remedy: 'say with `not` in the other rules what they leave to the one that cuts',
-};
-
-function explained(error: unknown, text: PolicyText): unknown {
-  if (error instanceof Unfilterable) {
-    const { construct } = error.obstacle;
-    return errors.unfilterable(error.obstacle, construct === undefined ? [] : text.find(construct));
-  }
+function explained(error: unknown): unknown {
+  if (error instanceof Unfilterable) return errors.unfilterable(error.obstacle, error.place);
   if (error instanceof NotCovered) {
-    const { construct, place } = error;
-    const reason = `no database can be asked for ${construct}`;
-    return errors.unfilterable(
-      { reason, remedy: COMPARE },
-      place === undefined ? [] : [describeRule(place.rule, place)],
-    );
+    const reason = `no database can be asked for ${error.construct}`;
+    return errors.unfilterable({ reason, remedy: COMPARE }, error.place);
   }
   return error;
 }

@@ -141,12 +141,17 @@ export class Query {
   async alternatives(): Promise<Alternatives> {
     const machine = this.#machine;
     const results: (readonly Constraint[])[] = [];
-    for (let more = await this.settle(this.begin()); more; more = await this.settle(this.next())) {
-      if (results.length === MAX_ALTERNATIVES) {
-        throw new NotCovered(`a rule with more than ${MAX_ALTERNATIVES} results`, undefined);
+    try {
+      for (let more = await this.settle(this.begin()); more; more = await this.settle(this.next())) {
+        if (results.length === MAX_ALTERNATIVES) {
+          throw new NotCovered(`a rule with more than ${MAX_ALTERNATIVES} results`, undefined);
+        }
+        machine.visit(machine.constraints.length);
+        results.push([...machine.constraints]);
       }
-      machine.visit(machine.constraints.length);
-      results.push([...machine.constraints]);
+    } catch (error) {
+      if (!(error instanceof NotCovered) || error.place !== undefined) throw error;
+      throw new NotCovered(error.construct, machine.placeOf?.());
     }
     return { results, pace: machine };
   }

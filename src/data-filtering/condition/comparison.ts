@@ -41,7 +41,6 @@ export function compareToValue(column: Column, policyOperator: PolicyOperator, v
     throw new Unfilterable({
       reason: `the field \`${field.name}\` is compared to a value that is undefined`,
       remedy: 'see to it that what the policy reads of the actor is loaded',
-      construct: { kind: 'attribute', name: field.name },
     });
   }
   if (operator === '=') return isEqual(column, value);
@@ -57,7 +56,6 @@ function refuseMixed({ name, type }: Field, value: unknown): void {
   throw new Unfilterable({
     reason: `the field \`${name}\` (${type.kind}) is compared to a value of another type`,
     remedy: 'compare it to a value of its own type',
-    construct: { kind: 'attribute', name },
   });
 }
 
@@ -79,7 +77,6 @@ function compareToNull(column: Column, operator: Operator): Condition {
   throw new Unfilterable({
     reason: `the field \`${column.field.name}\` is ordered against nil`,
     remedy: 'compare it to nil with = or != only',
-    construct: { kind: 'attribute', name: column.field.name },
   });
 }
 
@@ -154,7 +151,6 @@ function unordered({ field: { name, type } }: Column): Unfilterable {
   return new Unfilterable({
     reason: `the field \`${name}\` (${type.kind}) is ordered against a value that it cannot be ordered against`,
     remedy: 'compare it to a value of its own type; only numbers, dates and text have an order',
-    construct: { kind: 'attribute', name },
   });
 }
 
@@ -201,7 +197,6 @@ export function compareColumns(left: Column, operator: Operator, right: Column):
     throw new Unfilterable({
       reason: `the fields \`${left.field.name}\` and \`${right.field.name}\` are of different types`,
       remedy: 'compare fields of one type, without transformers',
-      construct: { kind: 'attribute', name: left.field.name },
     });
   }
   if (left.field.type.kind === 'bigint' && operator !== '=' && operator !== '!=') throw unordered(left);
@@ -218,7 +213,6 @@ export function compareColumns(left: Column, operator: Operator, right: Column):
     throw new Unfilterable({
       reason: `the fields \`${left.field.name}\` and \`${right.field.name}\` are ordered, and may be null`,
       remedy: 'order fields that are never null',
-      construct: { kind: 'attribute', name: left.field.name },
     });
   }
   return compared;
@@ -237,6 +231,5 @@ function refuseUnsupported({ name, type }: Field): void {
   throw new Unfilterable({
     reason: `the field \`${name}\` is ${type.why}`,
     remedy: 'decide by another field',
-    construct: { kind: 'attribute', name },
   });
 }

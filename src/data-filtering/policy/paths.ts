@@ -78,6 +78,9 @@ const FLIPPED: Readonly<Record<PolicyOperator, PolicyOperator>> = {
 /** More than databases care to join. */
 const MAX_RELATIONS = 30;
 
+/** Classes that values of fields may be of. */
+const VALUE_CLASSES: ReadonlySet<unknown> = new Set([Object, String, Number, Boolean, Date, Array]);
+
 /** What policies say of places in rows, as conditions on the rows of one entity. */
 export class Places {
   readonly #classNamed: ClassNamed;
@@ -108,6 +111,14 @@ export class Places {
     return { kind: 'field', path, field };
   }
 
+  /** Whether rows may have something by a name that is not described: their class has it, or they are no rows but lists. */
+  mayHave(place: Place, name: string): boolean {
+    if (place.kind === 'rows') return true;
+    if (place.kind === 'field')
+      return place.field.type.kind === 'unsupported' || place.field.type.kind === 'date';
+    return name in (place.relation?.target ?? endOf(place.path)).class.prototype;
+  }
+
   /** Whether a place is a row that is reached through relations which may lead nowhere. */
   mayBeMissing(place: Place): place is RowPlace {
     return place.kind === 'row' && (place.relation !== undefined || place.path.relations.length > 0);
@@ -119,23 +130,37 @@ export class Places {
   }
 
   /** A rule that follows a relation from row to row, and itself, has no end before there are rows. */
-  refuseEndless({ path }: Place): void {
-    if (path.relations.length < MAX_RELATIONS) return;
+  refuseEndless(place: Place, name: string): void {
+    if (place.path.relations.length < MAX_RELATIONS || place.kind !== 'row') return;
+    if (!(place.relation?.target ?? endOf(place.path)).relations.has(name)) return;
     throw new Unfilterable({
       reason: `it follows more than ${MAX_RELATIONS} relations in a row, as a rule does that calls itself`,
       remedy: 'follow as many as there can be, each in a rule of its own',
-      construct: { kind: 'attribute', name: (path.relations.at(-1) as EntityRelation).name },
     });
   }
 
   /** Whether what a place stands for is of a class. */
   isA(place: Place | Known, tag: string): Condition {
     if (place.kind === 'rows') return tag === 'List' ? always : never;
-    if (place.kind !== 'row') throw unsupportedClass(tag);
+    if (place.kind === 'value') throw unsupportedClass(tag);
+    if (place.kind === 'field') return this.#isFieldA(place, tag);
     const entity = place.relation?.target ?? endOf(place.path);
     const isOne = this.#isA(entity, tag);
     if (!isOne) return never;
     return this.isThere(place);
+  }
+
+  /** Whether the value of a field is of a class: text is a String, and no value is a row. */
+  #isFieldA({ path, field }: FieldPlace, tag: string): Condition {
+    const { kind } = field.type;
+    const isText = kind === 'text' || kind === 'uuid' || kind === 'enum' || kind === 'bigint';
+    if ((isText && tag === 'String') || (kind === 'boolean' && tag === 'Boolean')) {
+      return this.#through(path, source => whereNotNull({ source, field }));
+    }
+    const named = this.#classNamed(tag);
+    const isOther = kind !== 'unsupported' && named !== undefined && !VALUE_CLASSES.has(named);
+    if (!isOther) throw unsupportedClass(tag);
+    return never;
   }
 
   /** Whether every row of an entity is of the class; refused where some may be, and some not. */
@@ -150,7 +175,7 @@ export class Places {
 
   /** A field is true; it fails where it is neither true nor false. */
   isTrue(place: Place): { holds: Condition; fails: Condition } {
-    if (place.kind !== 'field' || place.field.type.kind !== 'boolean') throw noCondition(place);
+    if (place.kind !== 'field' || place.field.type.kind !== 'boolean') throw noCondition();
     const { path, field } = place;
     return {
       holds: this.compare(place, '=', { kind: 'value', value: true }),
@@ -160,11 +185,6 @@ export class Places {
         this.unreadable(place),
       ]),
     };
-  }
-
-  /** Whether a place is a field whose values may be an error to policies that read them. */
-  mayFail(place: Place): boolean {
-    return place.kind === 'field' && place.field.mayFail === true;
   }
 
   /** That a field holds such a value. */
@@ -179,7 +199,6 @@ export class Places {
     throw new Unfilterable({
       reason: 'it looks with `in` into what is no relation to many',
       remedy: 'ask for a row of a relation to many, or for a value of a list that is known',
-      construct: { kind: 'operator', operator: 'in' },
     });
   }
 
@@ -274,7 +293,6 @@ export class Places {
       throw new Unfilterable({
         reason: `a row is compared to a ${entity.name} that has no key`,
         remedy: 'see to it that what the policy reads of the actor is saved, and loaded with its key',
-        construct: { kind: 'class', name: entity.name },
       });
     }
     const relations = relation === undefined ? path.relations : [...path.relations, relation];
@@ -401,12 +419,10 @@ function endOf({ from, relations }: Path): Entity {
   return relations.at(-1)?.target ?? from.entity;
 }
 
-function noCondition(place: Place): Unfilterable {
-  const name = place.kind === 'field' ? place.field.name : place.relation?.name;
+function noCondition(): Unfilterable {
   return new Unfilterable({
     reason: 'it takes for a condition what is neither true nor false',
     remedy: 'compare it to a value',
-    construct: name === undefined ? undefined : { kind: 'attribute', name },
   });
 }
 
@@ -414,7 +430,6 @@ function unsupportedOperator(operator: PolicyOperator): Unfilterable {
   return new Unfilterable({
     reason: `it compares rows with \`${operator}\``,
     remedy: COMPARE,
-    construct: { kind: 'operator', operator },
   });
 }
 
@@ -422,7 +437,6 @@ function unsupportedClass(name: string): Unfilterable {
   return new Unfilterable({
     reason: `it asks of a row whether it is of the class \`${name}\`, which its table does not tell`,
     remedy: 'compare a field that tells',
-    construct: { kind: 'class', name },
   });
 }
 
@@ -430,7 +444,6 @@ function attributeOfNoRow(name: string): Unfilterable {
   return new Unfilterable({
     reason: `it asks for \`${name}\` of what is no row`,
     remedy: 'say of a relation to many which row is meant: item in resource.items',
-    construct: { kind: 'attribute', name },
   });
 }
 
@@ -438,7 +451,6 @@ function unknownAttribute(name: string, of: string): Unfilterable {
   return new Unfilterable({
     reason: `\`${name}\` is no field and no relation of ${of} that the database knows`,
     remedy: 'use what is in the database',
-    construct: { kind: 'attribute', name },
   });
 }
 
@@ -446,6 +458,5 @@ function throwMixed(field: Field): never {
   throw new Unfilterable({
     reason: `the field \`${field.name}\` is compared to a row`,
     remedy: 'compare it to a field of that row',
-    construct: { kind: 'attribute', name: field.name },
   });
 }

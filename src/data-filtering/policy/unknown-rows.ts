@@ -1,13 +1,26 @@
+import type { PolicyPlace } from '../../polar/errors.js';
 import type { Pace } from '../../polar/evaluate/machine.js';
 import { type Constraint, Unknown, type Unknowns } from '../../polar/values/unknown.js';
 import type { PolicyOperator } from '../condition/comparison.js';
-import { always, and, type Condition, negate, never, or } from '../condition/condition.js';
+import { and, type Condition, negate, never, or } from '../condition/condition.js';
 import type { Entity } from '../schema.js';
 import { Unfilterable } from '../unfilterable.js';
 import { type ClassNamed, type Item, type Known, type Place, Places } from './paths.js';
 
-/** A place in a row, or why there is none by that name: that matters only where a result depends on it. */
-type Found = Place | Unfilterable;
+/** A place in a row, or why there is none by that name: that matters only if a result depends on it. */
+type Found = Place | Unfilterable | Undescribed;
+
+/**
+ * What a pattern finds for a name that is not described. It equals no value, so the pattern does not match; whatever
+ * else depends on it is refused, because rows may have such a property all the same.
+ */
+class Undescribed {
+  readonly why: Unfilterable;
+
+  constructor(why: Unfilterable) {
+    this.why = why;
+  }
+}
 
 /** When a result holds, and when it fails with an error: inside of a `not` the one is not the other's opposite. */
 interface Outcome {
@@ -70,6 +83,7 @@ class AnyRow {
 /** Rows of which the policy knows only the class, for CompiledOso to evaluate a policy with. */
 export class UnknownRows implements Unknowns {
   readonly #places: Places;
+  #placeOf: () => (() => PolicyPlace) | undefined = () => undefined;
   /** The row that is asked about. */
   readonly row: Unknown;
 
@@ -86,53 +100,90 @@ export class UnknownRows implements Unknowns {
     return together(or, await outcomesOf(results, pace, 'holds'), pace);
   }
 
-  isThere(value: Unknown): Constraint | undefined {
-    const found = value.value as Found;
-    if (found instanceof Unfilterable || !this.#places.mayBeMissing(found)) return undefined;
-    return new Step(() => ({ holds: this.#places.isThere(found), fails: never }));
+  begin(placeOf: () => (() => PolicyPlace) | undefined): void {
+    this.#placeOf = placeOf;
   }
 
-  attribute(value: Unknown, name: string): Unknown {
+  isThere(value: Unknown): Constraint | undefined {
     const found = value.value as Found;
-    if (!(found instanceof Unfilterable)) this.#places.refuseEndless(found);
-    return new Unknown(unlessUnfilterable(() => this.#places.attribute(placeOf(value), name)));
+    if (!isPlace(found) || !this.#places.mayBeMissing(found)) return undefined;
+    return this.#step(() => ({ holds: this.#places.isThere(found), fails: never }));
+  }
+
+  attribute(value: Unknown, name: string, inPattern: boolean): Unknown {
+    const found = value.value as Found;
+    if (isPlace(found)) at(this.#placeOf(), () => this.#places.refuseEndless(found, name));
+    const attribute = this.#unlessUnfilterable(() => this.#places.attribute(placeOf(value), name));
+    const isUndescribed =
+      inPattern && attribute instanceof Unfilterable && isPlace(found) && !this.#places.mayHave(found, name);
+    return new Unknown(isUndescribed ? new Undescribed(attribute) : attribute);
   }
 
   item(list: Unknown, before: readonly Constraint[]): { item: Unknown; constraint: Constraint } {
-    const rows = unlessUnfilterable(() => this.#places.rows(placeOf(list)));
-    if (rows instanceof Unfilterable)
-      return { item: new Unknown(rows), constraint: new Step(() => refuse(rows)) };
+    const rows = this.#unlessUnfilterable(() => this.#places.rows(placeOf(list)));
+    if (rows instanceof Unfilterable) return { item: new Unknown(rows), constraint: refusal(rows) };
     const { list: name } = this.#places.item(rows, 0);
     const others = before.filter(each => each instanceof AnyRow && each.list === name).length;
     const item = this.#places.item(rows, others);
     return { item: new Unknown(item.row), constraint: new AnyRow(item) };
   }
 
-  compare(operator: PolicyOperator, left: unknown, right: unknown, inNot: boolean): Constraint {
-    const mayFail = [left, right].some(side => this.#mayFail(side));
-    return new Step(
-      () => ({
-        holds: this.#places.compare(operand(left), operator, operand(right), inNot),
-        fails: mayFail ? or([left, right].map(side => this.#places.unreadable(operand(side)))) : never,
-      }),
-      mayFail,
+  compare(operator: PolicyOperator, left: unknown, right: unknown, inNot: boolean): boolean | Constraint {
+    if (operator === '=' && !inNot && (isUnlike(left, right) || isUnlike(right, left))) return false;
+    const fails = inNot ? this.#unreadable(left, right) : never;
+    const compare = () => this.#places.compare(operand(left), operator, operand(right), inNot);
+    if (fails.kind === 'never') return this.#answer(compare);
+    const condition = this.#unlessUnfilterable(compare);
+    return condition instanceof Unfilterable
+      ? refusal(condition)
+      : new Step(() => ({ holds: condition, fails }), true);
+  }
+
+  /** That one of the values is an error to who reads it. */
+  #unreadable(...values: readonly unknown[]): Condition {
+    const found = values.map(value => (value instanceof Unknown ? (value.value as Found) : undefined));
+    return or(
+      found.map(place => (place !== undefined && isPlace(place) ? this.#places.unreadable(place) : never)),
     );
   }
 
-  #mayFail(value: unknown): boolean {
-    const found = value instanceof Unknown ? (value.value as Found) : undefined;
-    return found !== undefined && !(found instanceof Unfilterable) && this.#places.mayFail(found);
+  cut(): void {
+    at(this.#placeOf(), () => {
+      throw new Unfilterable({
+        reason: '`cut` decides by the order of rules',
+        remedy: 'say with `not` in the other rules what they leave to the one that cuts',
+      });
+    });
   }
 
   isTrue(value: Unknown): Constraint {
-    return new Step(() => this.#places.isTrue(placeOf(value)), true);
+    return this.#step(() => this.#places.isTrue(placeOf(value)), true);
   }
 
   isA(value: Unknown, tag: string): boolean | Constraint {
-    const condition = unlessUnfilterable(() => this.#places.isA(placeOf(value), tag));
-    if (condition instanceof Unfilterable) return new Step(() => refuse(condition));
-    if (condition === always) return true;
-    return condition === never ? false : new Step(() => ({ holds: condition, fails: never }));
+    return this.#answer(() => this.#places.isA(placeOf(value), tag));
+  }
+
+  /** A condition, made now: what no row can meet ends a rule at once, before the rule comes to what is no concern of rows. */
+  #answer(make: () => Condition): boolean | Constraint {
+    const condition = this.#unlessUnfilterable(make);
+    if (condition instanceof Unfilterable) return refusal(condition);
+    if (condition.kind === 'always') return true;
+    return condition.kind === 'never' ? false : new Step(() => ({ holds: condition, fails: never }));
+  }
+
+  #step(outcome: () => Outcome, mayFail = false): Step {
+    const placeOf = this.#placeOf();
+    return new Step(() => at(placeOf, outcome), mayFail);
+  }
+
+  #unlessUnfilterable<Result>(make: () => Result): Result | Unfilterable {
+    try {
+      return at(this.#placeOf(), make);
+    } catch (error) {
+      if (error instanceof Unfilterable) return error;
+      throw error;
+    }
   }
 
   mayFail(constraint: Constraint): boolean {
@@ -245,23 +296,40 @@ async function together(
 
 function placeOf(value: Unknown): Place {
   const found = value.value as Found;
-  if (found instanceof Unfilterable) throw found;
-  return found;
+  if (isPlace(found)) return found;
+  throw found instanceof Undescribed ? found.why : found;
+}
+
+function isPlace(found: Found): found is Place {
+  return !(found instanceof Unfilterable || found instanceof Undescribed);
+}
+
+/** Whether one is a name that is not described, and the other a value. */
+function isUnlike(left: unknown, right: unknown): boolean {
+  return (
+    left instanceof Unknown &&
+    left.value instanceof Undescribed &&
+    !(right instanceof Unknown) &&
+    right !== undefined
+  );
+}
+
+/** Does some work, and has what cannot be expressed know where in the policy that was. */
+function at<Result>(placeOf: (() => PolicyPlace) | undefined, work: () => Result): Result {
+  try {
+    return work();
+  } catch (error) {
+    if (error instanceof Unfilterable) error.place ??= placeOf?.();
+    throw error;
+  }
 }
 
 function operand(value: unknown): Place | Known {
   return value instanceof Unknown ? placeOf(value) : { kind: 'value', value };
 }
 
-function unlessUnfilterable<Result>(make: () => Result): Result | Unfilterable {
-  try {
-    return make();
-  } catch (error) {
-    if (error instanceof Unfilterable) return error;
+function refusal(error: Unfilterable): Constraint {
+  return new Step(() => {
     throw error;
-  }
-}
-
-function refuse(error: Unfilterable): never {
-  throw error;
+  });
 }

@@ -85,7 +85,7 @@ export class Compiler {
     }
     switch (operator) {
       case '=':
-        return this.#unify(first, second, next);
+        return this.#unify(first, second, operation, next);
       case ':=':
         return this.#assign(first, second, operation, next);
       case 'in':
@@ -139,7 +139,12 @@ export class Compiler {
     // A cut reaches as far back as the start of what its `and` or `or` stands in.
     const [level, inner] = levels.slice(-2);
     if (level === undefined || inner === undefined) return this.#notCovered('cut on its own', operation);
+    const place = this.#placer(operation);
     return machine => {
+      if (machine.unknowns !== undefined) {
+        machine.placeOf = place;
+        machine.unknowns.cut();
+      }
       const { frame } = machine;
       const height = frame[level] as number;
       machine.cut(height);
@@ -172,12 +177,16 @@ export class Compiler {
     return this.#entered(start, this.#entered(level, code));
   }
 
-  #unify(left: Term, right: Term, next: Code): Code {
+  #unify(left: Term, right: Term, located: Located, next: Code): Code {
     if (left.kind === 'variable' && right.kind === 'variable' && left.name === right.name) return next;
     if (isNotANumber(left) && isNotANumber(right)) return fail;
     const buildLeft = this.#scope.build(left);
     const buildRight = this.#scope.build(right);
-    return machine => unify(machine, buildLeft(machine.frame), buildRight(machine.frame), next);
+    const place = this.#placer(located);
+    return machine => {
+      machine.placeOf = place;
+      return unify(machine, buildLeft(machine.frame), buildRight(machine.frame), next);
+    };
   }
 
   #assign(left: Term, right: Term, operation: Operation, next: Code): Code {
@@ -257,7 +266,11 @@ export class Compiler {
   #matches(left: Term, right: Term, { waited = false }: Operation, next: Code): Code {
     const buildLeft = this.#scope.build(left);
     const buildRight = this.#scope.build(right);
-    return machine => match(machine, buildLeft(machine.frame), buildRight(machine.frame), waited, next);
+    const place = this.#placer(right);
+    return machine => {
+      machine.placeOf = place;
+      return match(machine, buildLeft(machine.frame), buildRight(machine.frame), waited, next);
+    };
   }
 
   #dot(object: Term, field: Term, result: Term, operation: Operation, next: Code): Code {
@@ -313,12 +326,14 @@ export class Compiler {
   /** A variable as a condition: its value must be true. */
   #truth(term: Term, next: Code): Code {
     const build = this.#scope.build(term);
+    const place = this.#placer(term);
     return machine => {
       const value = deref(build(machine.frame));
       if (value === true) return next;
       if (value === false) return machine.fail();
       if (value instanceof Logical) return unify(machine, value, true, next);
       if (value instanceof Unknown) {
+        machine.placeOf = place;
         machine.constrain((machine.unknowns as Unknowns).isTrue(value));
         return next;
       }

@@ -161,12 +161,20 @@ export class CompiledRule implements RuleShape {
     if (specializer !== undefined) {
       const pattern = this.#scope.build(specializer);
       const after = code;
-      code = machine => match(machine, machine.frame[at] as Value, pattern(machine.frame), false, after);
+      const place = () => this.#scope.placeOf(specializer);
+      code = machine => {
+        machine.placeOf = place;
+        return match(machine, machine.frame[at] as Value, pattern(machine.frame), false, after);
+      };
     }
     // The slot of a plain variable is the argument's own.
     if (term.kind === 'variable' && this.#scope.slots.get(term.name) === at) return code;
     const build = this.#scope.build(term);
     const after = code;
-    return machine => unify(machine, machine.frame[at] as Value, build(machine.frame), after);
+    const place = () => this.#scope.placeOf(term);
+    return machine => {
+      machine.placeOf = place;
+      return unify(machine, machine.frame[at] as Value, build(machine.frame), after);
+    };
   }
 }

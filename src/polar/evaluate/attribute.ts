@@ -26,9 +26,10 @@ export function lookUp(
         throw new NotCovered('a method of a value of its rows', placeOf());
       }
       const unknowns = machine.unknowns as Unknowns;
+      machine.placeOf = placeOf;
       const isThere = machine.negations.length === 0 ? unknowns.isThere(object) : undefined;
       if (isThere !== undefined) machine.constrain(isThere);
-      return found(machine, unknowns.attribute(object, attribute.name));
+      return found(machine, unknowns.attribute(object, attribute.name, false));
     }
     if (object instanceof Instance && attribute !== undefined) {
       return lookup(machine, object.value, attribute, placeOf, found);

@@ -28,6 +28,7 @@ export function compare(
   next: Code,
 ): Code {
   if (left instanceof Instance || right instanceof Instance) {
+    machine.placeOf = placeOf;
     return compareInHost(machine, operator, left, right, next);
   }
   if (typeof left === 'string' && typeof right === 'string') {
@@ -90,6 +91,8 @@ export function compareInHost(
   right: Value,
   next: Code,
 ): Code {
+  if (left instanceof Unknown) return compareUnknown(machine, operator, left, unlike(machine, right), next);
+  if (right instanceof Unknown) return compareUnknown(machine, operator, unlike(machine, left), right, next);
   const a = operand(machine, left);
   const b = operand(machine, right);
   if (isThenable(a) || isThenable(b)) {
@@ -111,12 +114,33 @@ function compareValues(
   right: unknown,
   next: Code,
 ): Code {
-  if (left instanceof Unknown || right instanceof Unknown) {
-    const inNot = machine.negations.length > 0;
-    machine.constrain((machine.unknowns as Unknowns).compare(operator, left, right, inNot));
-    return next;
-  }
   return answer(machine, hostAnswer(machine, operator, left, right), next);
+}
+
+function compareUnknown(
+  machine: Machine,
+  operator: Comparison | '=',
+  left: unknown,
+  right: unknown,
+  next: Code,
+): Code {
+  if (isThenable(left) || isThenable(right)) {
+    return machine.suspend(Promise.all([left, right]), pair =>
+      compareUnknown(machine, operator, (pair as unknown[])[0], (pair as unknown[])[1], next),
+    );
+  }
+  const inNot = machine.negations.length > 0;
+  const answer = (machine.unknowns as Unknowns).compare(operator, left, right, inNot);
+  if (typeof answer !== 'boolean') machine.constrain(answer);
+  return answer === false ? machine.fail() : next;
+}
+
+const NO_FIELDS = new Dictionary(new Map(), true);
+
+/** What an unknown value is compared to. Of a list or dictionary no more is asked than that it is one. */
+function unlike(machine: Machine, value: Value): unknown {
+  if (value instanceof List) return [];
+  return operand(machine, value instanceof Dictionary ? NO_FIELDS : value);
 }
 
 function operand(machine: Machine, value: Value): unknown {

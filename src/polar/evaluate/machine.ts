@@ -94,6 +94,8 @@ export class Machine implements Meter, Pace {
   readonly host: PolicyHost;
   /** Asked about values that are not known; undefined where there are none. */
   readonly unknowns: Unknowns | undefined;
+  /** Where the policy is: what the condition or parameter says that is being tested, if it can ask for unknown values. */
+  placeOf: PlaceOf | undefined;
   /** What has to hold of values that are not known, for what was found so far. */
   readonly constraints: Constraint[] = [];
   readonly #budget: Budget;
@@ -126,6 +128,7 @@ export class Machine implements Meter, Pace {
     this.host = host;
     this.#budget = budget;
     this.unknowns = unknowns;
+    unknowns?.begin(() => this.placeOf);
   }
 
   /** Runs from `code` until there is a result, none is left, a promise has to be waited for, or the slice is over. */

@@ -86,7 +86,7 @@ function run(machine: Machine, goals: Goals | undefined, next: Code): Code {
       const { name, right } = goal;
       const owner = deref(goal.left);
       if (owner instanceof Unknown) {
-        const left = (machine.unknowns as Unknowns).attribute(owner, name);
+        const left = (machine.unknowns as Unknowns).attribute(owner, name, true);
         open = { kind: 'match', left, right, following: rest };
         continue;
       }

@@ -20,6 +20,7 @@ export function iterate(machine: Machine, item: Value, iterable: Value, placeOf:
   const source = deref(iterable);
   if (source instanceof List) return each(machine, item, flatten(source, machine), 0, placeOf, next);
   if (source instanceof Unknown) {
+    machine.placeOf = placeOf;
     machine.visit(machine.constraints.length);
     const any = (machine.unknowns as Unknowns).item(source, machine.constraints);
     machine.constrain(any.constraint);

@@ -103,13 +103,16 @@ function askNext(machine: Machine, conditions: readonly Waiting[], at: number, n
 }
 
 function ask(machine: Machine, condition: Waiting, next: Code): Code {
-  if (condition.kind === 'match') return match(machine, condition.left, condition.right, true, next);
+  const { operator, located } = condition;
+  const placeOf = () => ({ rule: undefined, ...located.source.placeAt(located.offset) });
+  if (condition.kind === 'match') {
+    machine.placeOf = placeOf;
+    return match(machine, condition.left, condition.right, true, next);
+  }
   const sides = known(condition.left, condition.right);
   // The other side waits still, and will ask again.
   if (sides === undefined) return next;
   const [left, right] = sides;
-  const { operator, located } = condition;
-  const placeOf = () => ({ rule: undefined, ...located.source.placeAt(located.offset) });
   const equal = compareGround(machine, operator as Comparison, left, right);
   if (equal === false) return machine.fail();
   if (equal === true) {

@@ -1,3 +1,4 @@
+import type { PolicyPlace } from '../errors.js';
 import type { Comparison } from '../syntax/tree.js';
 import { Instance } from './values.js';
 
@@ -21,8 +22,18 @@ export type Constraint = object;
  * noted on the way to it, in their order.
  */
 export interface Unknowns {
-  /** An attribute of a value. */
-  attribute(value: Unknown, name: string): Unknown;
+  /**
+   * Told before a policy is evaluated with the values.
+   *
+   * @param placeOf the function that tells where the policy is, at any time later; it may be kept
+   */
+  begin(placeOf: () => (() => PolicyPlace) | undefined): void;
+  /**
+   * An attribute of a value.
+   *
+   * @param inPattern a pattern asks: an attribute that is not there is undefined to it, and no error
+   */
+  attribute(value: Unknown, name: string, inPattern: boolean): Unknown;
   /** That a value has attributes: elsewhere than in a `not` or a pattern, to ask nil for one is an error. */
   isThere(value: Unknown): Constraint | undefined;
   /**
@@ -36,13 +47,15 @@ export interface Unknowns {
   ): { readonly item: Unknown; readonly constraint: Constraint };
   /**
    * Compares two values, or unifies them (`=`), of which one at least is an {@link Unknown}; the other may be any of
-   * JavaScript's.
+   * JavaScript's. True or false, if that is known without the values.
    *
    * @param inNot inside of a `not` an attribute of nil is no error, but undefined
    */
-  compare(operator: Comparison | '=', left: unknown, right: unknown, inNot: boolean): Constraint;
+  compare(operator: Comparison | '=', left: unknown, right: unknown, inNot: boolean): boolean | Constraint;
   /** A value is true, as a condition that is nothing but the value asks. Anything but true and false is an error. */
   isTrue(value: Unknown): Constraint;
+  /** Told of a `cut`, which decides by what was found before: throws, if it may depend on values that are not known. */
+  cut(): void;
   /** Whether a value is of a class; a constraint, where that depends. */
   isA(value: Unknown, tag: string): boolean | Constraint;
   /** Whether asking for a constraint can be an error of the policy, where it does not just fail to hold. */
