@@ -29,8 +29,11 @@ function project(name, packages, files) {
   mkdirSync(directory);
   writeFileSync(join(directory, 'package.json'), JSON.stringify({ name, private: true, type: 'module' }));
   for (const [file, content] of Object.entries(files)) writeFileSync(join(directory, file), content);
-  const wanted = packages.map(
-    each => `${each}@${manifest.devDependencies[each] ?? manifest.peerDependencies[each]}`,
+  // `kysely@0.28` says its version itself.
+  const wanted = packages.map(each =>
+    each.indexOf('@', 1) > 0
+      ? each
+      : `${each}@${manifest.devDependencies[each] ?? manifest.peerDependencies[each]}`,
   );
   run('npm', ['install', ...INSTALL, tarball, ...wanted], directory);
   return directory;
@@ -87,7 +90,7 @@ try {
 
   const builders = {
     kysely: `
-      import { kyselyAdapter, registerEntities } from 'koa-oso/kysely';
+      import { entityEquality, kyselyAdapter, registerEntities } from 'koa-oso/kysely';
       import { DummyDriver, Kysely, SqliteAdapter, SqliteQueryCompiler } from 'kysely';
       const db = new Kysely({
         dialect: {
@@ -103,7 +106,7 @@ try {
       const textOf = query => query.compile().sql;
     `,
     'drizzle-orm': `
-      import { drizzleAdapter, registerEntities } from 'koa-oso/drizzle';
+      import { drizzleAdapter, entityEquality, registerEntities } from 'koa-oso/drizzle';
       import { integer, pgTable } from 'drizzle-orm/pg-core';
       import { drizzle } from 'drizzle-orm/pg-proxy';
       const db = drizzle(async () => ({ rows: [] }));
@@ -118,7 +121,7 @@ try {
       'esm.js': `
         import { Oso } from 'oso';
         ${setUp}
-        const oso = new Oso();
+        const oso = new Oso({ equalityFn: entityEquality(entities) });
         registerEntities(oso, entities);
         oso.setDataFilteringAdapter(adapter);
         await oso.loadStr('allow(_, "read", note: Note) if note.id = 1;');
@@ -130,6 +133,68 @@ try {
       `lists are filtered with koa, oso and ${builder} alone`,
     );
   }
+
+  // Up to 0.28 Kysely has a build for `require` and another for `import`, which is the one that koa-oso gets.
+  const commonKysely = `
+    const { Oso } = require('oso');
+    const { kyselyAdapter, registerEntities, entityEquality } = require('koa-oso/kysely');
+    const kysely = require('kysely');
+    class Note {}
+    const entities = { Note: { class: Note, table: 'notes', fields: { id: { type: 'integer', nullable: false } } } };
+    (async () => {
+      for (const name of ['Postgres', 'Sqlite']) {
+        const db = new kysely.Kysely({
+          dialect: {
+            createAdapter: () => new kysely[name + 'Adapter'](),
+            createDriver: () => new kysely.DummyDriver(),
+            createQueryCompiler: () => new kysely[name + 'QueryCompiler'](),
+            createIntrospector: each => new kysely[name + 'Introspector'](each),
+          },
+          plugins: [new kysely.CamelCasePlugin()],
+        });
+        const oso = new Oso({ equalityFn: entityEquality(entities) });
+        registerEntities(oso, entities);
+        oso.setDataFilteringAdapter(kyselyAdapter(db, entities));
+        await oso.loadStr('allow(_, "read", note: Note) if note.id = 1;');
+        const query = await oso.authorizedQuery('ann', 'read', Note);
+        console.log(query.where('id', '>', 0).compile().sql, (await query.execute()).length);
+        console.log((await oso.authorizedResources('ann', 'read', Note)).length);
+      }
+    })();
+  `;
+  for (const version of ['kysely@0.28', 'kysely@0.29']) {
+    const common = project(version.replace('@', '-'), ['koa', 'oso', version], { 'cjs.cjs': commonKysely });
+    const answer = run('node', ['cjs.cjs'], common);
+    check(
+      /"t0"\."id" = \$1\) as "notes" where "id" > \$2 0\n0\n[\s\S]*"t0"\."id" = \?\) as "notes" where "id" > \? 0\n0\n/.test(
+        answer,
+      ),
+      `lists are filtered with ${version} from CommonJS`,
+    );
+  }
+
+  const commonDrizzle = project('drizzle-cjs', ['koa', 'oso', 'drizzle-orm'], {
+    'cjs.cjs': `
+      const { Oso } = require('oso');
+      const { drizzleAdapter, registerEntities, entityEquality } = require('koa-oso/drizzle');
+      const { integer, pgTable } = require('drizzle-orm/pg-core');
+      const { drizzle } = require('drizzle-orm/pg-proxy');
+      const db = drizzle(async () => ({ rows: [] }));
+      class Note {}
+      const entities = { Note: { class: Note, table: pgTable('notes', { id: integer().primaryKey() }) } };
+      (async () => {
+        const oso = new Oso({ equalityFn: entityEquality(entities) });
+        registerEntities(oso, entities);
+        oso.setDataFilteringAdapter(drizzleAdapter(db, entities));
+        await oso.loadStr('allow(_, "read", note: Note) if note.id = 1;');
+        console.log(db.select().from(await oso.authorizedQuery('ann', 'read', Note)).toSQL().sql);
+      })();
+    `,
+  });
+  check(
+    /"t0"\."id" = \$1/.test(run('node', ['cjs.cjs'], commonDrizzle)),
+    'lists are filtered with drizzle-orm from CommonJS',
+  );
 
   const typed = project(
     'typed',

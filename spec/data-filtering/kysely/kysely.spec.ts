@@ -326,6 +326,20 @@ for (const store of kyselyStores()) {
 }
 
 describe('kyselyAdapter', () => {
+  it('knows the database by an adapter of another copy of Kysely, and one that inherits from it', () => {
+    const another = { PostgresAdapter: class PostgresAdapter {}, SqliteAdapter: class SqliteAdapter {} };
+    class OwnAdapter extends another.PostgresAdapter {}
+    for (const Adapter of [another.PostgresAdapter, another.SqliteAdapter, OwnAdapter]) {
+      const db = { getExecutor: () => ({ adapter: new Adapter() }) } as unknown as Kysely<WorldDatabase>;
+      expect(kyselyAdapter(db, description)).to.have.property('executeQuery');
+    }
+    class OtherAdapter {}
+    const other = {
+      getExecutor: () => ({ adapter: new OtherAdapter() }),
+    } as unknown as Kysely<WorldDatabase>;
+    expect(() => kyselyAdapter(other, description)).to.throw(KoaOsoError, 'PostgreSQL and SQLite only');
+  });
+
   it('refuses databases that compare text otherwise', () => {
     const db = new Kysely<WorldDatabase>({
       dialect: new MysqlDialect({ pool: async () => Promise.reject() }),

@@ -239,11 +239,24 @@ const ISO_DATE = '????-??-??T??:??:??.???Z';
 
 function dialectOf(db: { getExecutor(): { adapter: unknown } }): Dialect {
   const { adapter } = db.getExecutor();
-  if (adapter instanceof PostgresAdapter) return 'postgresql';
-  if (adapter instanceof SqliteAdapter) return 'sqlite';
+  if (isOfClass(adapter, 'PostgresAdapter')) return 'postgresql';
+  if (isOfClass(adapter, 'SqliteAdapter')) return 'sqlite';
   throw errors.invalidArgument(
     'kyselyAdapter knows PostgreSQL and SQLite only: other databases compare text otherwise than policies do.',
   );
+}
+
+/**
+ * Whether a value is of Kysely's class of that name, or of one that inherits from it. It is asked by the name because a process
+ * may hold several copies of Kysely: up to 0.28 it has one build for `import` and another for `require`, each with classes of
+ * its own. A bundler that renames classes leaves one copy, for which the class itself is asked.
+ */
+function isOfClass(value: unknown, name: 'PostgresAdapter' | 'SqliteAdapter'): boolean {
+  if (value instanceof { PostgresAdapter, SqliteAdapter }[name]) return true;
+  for (let each: unknown = value; each !== null && each !== undefined; each = Object.getPrototypeOf(each)) {
+    if (Object.hasOwn(each, 'constructor') && each.constructor.name === name) return true;
+  }
+  return false;
 }
 
 /** The name by which columns of a table are called in a query: `expenses` for `accounting.expenses`. */
