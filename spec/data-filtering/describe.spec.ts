@@ -23,7 +23,7 @@ describe('a description of entities', () => {
     expect(note?.fields.get('text')).to.deep.include({
       name: 'text',
       column: 'text',
-      nullable: false,
+      nullable: true,
       type: { kind: 'text' },
     });
     const expense = schema.get('Expense');
@@ -89,6 +89,74 @@ describe('a description of entities', () => {
       const error = errorOf(described);
       expect(error).to.have.property('code', 'ERR_KOA_OSO_INVALID_ARGUMENT');
       expect(error.message).to.include('Note').and.to.include(named);
+    }
+  });
+
+  it('takes a field for nullable unless it is said not to be', () => {
+    const note = describedSchema({
+      Note: {
+        class: Note,
+        fields: {
+          id: { type: 'integer', nullable: false },
+          text: { type: 'text', column: 'body' },
+          at: 'date',
+        },
+      },
+    }).get('Note');
+    const nullable = [...(note?.fields.values() ?? [])].map(field => field.nullable);
+    expect(nullable).to.deep.equal([false, true, true]);
+  });
+
+  it('is refused by name where something in it is misspelt, of no such type, or left out', () => {
+    const fields = { id: 'integer' } as const;
+    const next = (relation: object) => ({ Note: { class: Note, fields, relations: { next: relation } } });
+    const field = (described: unknown) => ({ Note: { class: Note, fields: { text: described } } });
+    const cases: [described: unknown, named: RegExp][] = [
+      [{}, /no entities/],
+      [null, /no entities/],
+      [{ Note: null }, /Note is not an object/],
+      [{ Note: { fields } }, /Note has no `class`/],
+      [{ Note: { class: 'Note', fields } }, /Note has no `class`/],
+      [{ Note: { class: Note } }, /Note has no `fields`/],
+      [{ Note: { class: Note, fields: {} } }, /Note has no `fields`/],
+      [{ Note: { class: Note, fields, tabel: 'notes' } }, /Note has a key `tabel`/],
+      [{ Note: { class: Note, fields, relation: {} } }, /Note has a key `relation`/],
+      [{ Note: { class: Note, fields, table: 5 } }, /Note has a `table`/],
+      [{ Note: { class: Note, fields, key: [] } }, /Note has a `key`/],
+      [{ Note: { class: Note, fields, key: 'id' } }, /Note has a `key`/],
+      [field('string'), /`text` of the entity Note has the type 'string' that there is not/],
+      [field('toString'), /`text` of the entity Note has the type 'toString'/],
+      [field(undefined), /`text` of the entity Note has a type that there is not/],
+      [field({}), /`text` of the entity Note has a type that there is not/],
+      [field({ type: 'varchar' }), /the type 'varchar'/],
+      [field({ type: 'text', nulable: false }), /`text` of the entity Note has a key `nulable`/],
+      [field({ type: 'text', nullable: 'no' }), /`nullable`/],
+      [field({ type: 'text', column: '' }), /`column`/],
+      [field({ enum: [] }), /`text` of the entity Note is an enum/],
+      [field({ enum: ['a', 1] }), /`text` of the entity Note is an enum/],
+      [field({ enum: ['a'], nullable: false }), /`text` of the entity Note has a key `nullable`/],
+      [field({ type: { enum: 'a' } }), /`text` of the entity Note is an enum/],
+      [next({}), /`next` of the entity Note leads neither/],
+      [next({ one: 'Note', many: 'Note', on: { id: 'id' } }), /`next` of the entity Note leads neither/],
+      [next({ one: 'Note' }), /`next` of the entity Note says what is related neither/],
+      [
+        next({ one: 'Note', on: { id: 'id' }, foriegnKey: true }),
+        /`next` of the entity Note has a key `foriegnKey`/,
+      ],
+      [next({ one: 'Note', on: { id: 'id' }, foreignKey: 1 }), /`foreignKey`/],
+      [
+        next({ many: 'Note', through: { tabel: 't', from: {}, to: {} } }),
+        /`next` of the entity Note has a key `tabel`/,
+      ],
+      [
+        next({ many: 'Note', through: { table: 't', from: { id: 'a' } } }),
+        /`next` of the entity Note is `through`/,
+      ],
+    ];
+    for (const [described, named] of cases) {
+      const error = errorOf(described as SchemaDescription);
+      expect(error, String(named)).to.have.property('code', 'ERR_KOA_OSO_INVALID_ARGUMENT');
+      expect(error.message).to.match(named);
     }
   });
 

@@ -2,12 +2,13 @@ import { expect } from 'chai';
 import { Oso } from 'oso';
 import { arrayAdapter, entityEquality, registerEntities } from '../../src/data-filtering/array/index.js';
 import { CompiledOso } from '../../src/polar/index.js';
+import { actor, smallWorld } from './support/small-world.js';
 import type { Engine } from './support/store.js';
 import { description, Expense, Membership, Organization, User } from './support/world.js';
 
-const ann = Object.assign(new User(), { id: 'ann' });
+const ann = actor();
 const expenseOf = (ownerId: string, id: number) =>
-  Object.assign(new Expense(), { id, ownerId, approverId: null, deletedAt: null });
+  Object.assign(new Expense(), smallWorld.Expense[1], { id, ownerId, approverId: null, deletedAt: null });
 const expenses = [expenseOf('ann', 0), expenseOf('bob', 1)] as const;
 const arrays = { Expense: expenses, User: [ann], Organization: [], Membership: [] };
 const POLICY = 'allow(user, "read", expense: Expense) if expense.owner = user;';

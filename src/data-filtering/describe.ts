@@ -1,5 +1,6 @@
 import type { Class } from 'oso';
 import { given } from '../options.js';
+import { requireDescription } from './check-description.js';
 import { errors } from './errors.js';
 import type { Entity, EntityRelation, Field, FieldType, JoinTable, Schema } from './schema.js';
 
@@ -17,10 +18,13 @@ export type FieldTypeDescription =
   | 'date'
   | { readonly enum: readonly string[] };
 
-/** A field, where its type is not all there is to say. */
+/** A field, if its type is not all there is to say. */
 export interface FieldDescription {
   readonly type: FieldTypeDescription;
-  /** Whether it may be null; by default not. */
+  /**
+   * Whether it may be null: by default it may. `nullable: false` is for columns that the database itself declares NOT NULL: a
+   * list trusts it, and takes `field != nil` for true of every row.
+   */
   readonly nullable?: boolean;
   /** The name of its column; by default that of the field. */
   readonly column?: string;
@@ -76,9 +80,11 @@ const INTEGER = {
 /**
  * Makes a schema of its description.
  *
- * @throws {KoaOsoError} `ERR_KOA_OSO_INVALID_ARGUMENT` where a relation or a key names what is not described
+ * @throws {KoaOsoError} `ERR_KOA_OSO_INVALID_ARGUMENT` if it is empty, has a key or a type that there is not, or if a relation or a
+ *   key names what is not described
  */
 export function describedSchema(description: SchemaDescription): Schema {
+  requireDescription(description);
   const schema = new Map<string, Entity>();
   const relationsOf = new Map<string, Map<string, EntityRelation>>();
   const described = Object.entries(description).map(([name, entity]) => [name, given(entity)] as const);
@@ -111,7 +117,7 @@ export function describedSchema(description: SchemaDescription): Schema {
 function fieldOf(name: string, described: FieldTypeDescription | FieldDescription): Field {
   const {
     type,
-    nullable = false,
+    nullable = true,
     column = name,
   } = given(isFieldDescription(described) ? described : { type: described });
   // Which database it is described for is not known here.

@@ -100,7 +100,7 @@ export const description = {
     class: Organization,
     table: 'organizations',
     fields: {
-      id: 'uuid',
+      id: { type: 'uuid', nullable: false },
       name: { type: 'text', nullable: true },
       isPublic: { type: 'boolean', column: 'is_public', nullable: true },
       parentId: { type: 'uuid', column: 'parent_id', nullable: true },
@@ -118,7 +118,7 @@ export const description = {
     class: User,
     table: 'users',
     fields: {
-      id: 'text',
+      id: { type: 'text', nullable: false },
       name: { type: 'text', column: 'full_name', nullable: true },
       limit: { type: 'number', column: 'spending_limit', nullable: true },
       isAdmin: { type: 'boolean', column: 'is_admin', nullable: true },
@@ -138,8 +138,8 @@ export const description = {
     table: 'memberships',
     key: ['userId', 'organizationId'],
     fields: {
-      userId: { type: 'text', column: 'user_id' },
-      organizationId: { type: 'uuid', column: 'organization_id' },
+      userId: { type: 'text', column: 'user_id', nullable: false },
+      organizationId: { type: 'uuid', column: 'organization_id', nullable: false },
       role: { type: { enum: ROLES }, nullable: true },
     },
     relations: {
@@ -151,20 +151,20 @@ export const description = {
     class: Expense,
     table: 'expenses',
     fields: {
-      id: 'integer',
+      id: { type: 'integer', nullable: false },
       description: { type: 'text', nullable: true },
       note: { type: 'text', nullable: true },
       amount: { type: 'number', nullable: true },
-      cents: 'integer',
+      cents: { type: 'integer', nullable: false },
       points: { type: 'integer', nullable: true },
       status: { type: { enum: STATUSES }, nullable: true },
       paid: { type: 'boolean', nullable: true },
       flagged: { type: 'boolean', nullable: true },
       paidAt: { type: 'date', column: 'paid_at', nullable: true },
-      createdAt: { type: 'date', column: 'created_at' },
-      ownerId: { type: 'text', column: 'owner_id' },
+      createdAt: { type: 'date', column: 'created_at', nullable: false },
+      ownerId: { type: 'text', column: 'owner_id', nullable: false },
       approverId: { type: 'text', column: 'approver_id', nullable: true },
-      organizationId: { type: 'uuid', column: 'organization_id' },
+      organizationId: { type: 'uuid', column: 'organization_id', nullable: false },
       deletedAt: { type: 'date', column: 'deleted_at', nullable: true },
     },
     relations: {
@@ -188,9 +188,9 @@ export const description = {
     table: 'lines',
     key: ['expenseId', 'number'],
     fields: {
-      expenseId: { type: 'integer', column: 'expense_id' },
-      number: 'integer',
-      cents: 'integer',
+      expenseId: { type: 'integer', column: 'expense_id', nullable: false },
+      number: { type: 'integer', nullable: false },
+      cents: { type: 'integer', nullable: false },
       previousNumber: { type: 'integer', column: 'previous_number', nullable: true },
     },
     relations: {
@@ -201,7 +201,10 @@ export const description = {
   Tag: {
     class: Tag,
     table: 'tags',
-    fields: { id: 'text', isSecret: { type: 'boolean', column: 'is_secret', nullable: true } },
+    fields: {
+      id: { type: 'text', nullable: false },
+      isSecret: { type: 'boolean', column: 'is_secret', nullable: true },
+    },
     relations: {
       expenses: {
         many: 'Expense',

@@ -1,6 +1,7 @@
 import { propertyOf } from '../../own-properties.js';
 import { compareStrings } from '../../polar/values/values.js';
 import { type EntityAdapter, entityAdapter } from '../adapter.js';
+import { requireValue } from '../check-value.js';
 import type { Column, Operator } from '../condition/condition.js';
 import { type Translation, translate } from '../condition/translate.js';
 import { describedSchema, type SchemaDescription } from '../describe.js';
@@ -52,7 +53,9 @@ export function entityEquality(description: SchemaDescription): EqualityFn {
  * `authorizedQuery` answers with an array that holds the rows which are allowed, in their order.
  *
  * @param description what was passed to {@link registerEntities}
- * @param arrays the rows, by the names of their entities; they may change from one query to the next
+ * @param arrays the rows, by the names of their entities; they may change from one query to the next. A query looks at each
+ *   of them, and rejects with `ERR_KOA_OSO_INVALID_ARGUMENT` if one is not an instance of its class, lacks a field that is
+ *   described, or holds a value of another type
  * @example
  * const oso = new Oso();
  * registerEntities(oso, description);
@@ -63,21 +66,55 @@ export function arrayAdapter<Resource extends Row = Row>(
   arrays: Arrays,
 ): EntityAdapter<Resource[], Resource> {
   const schema: Schema = describedSchema(description);
-  const rowsOf = (name: string): readonly Row[] => {
-    const rows = arrays[name];
-    if (rows === undefined)
-      throw errors.invalidArgument(`arrayAdapter was given no array by the name of \`${name}\`.`);
-    return rows;
-  };
-  const related = (row: Row, relation: EntityRelation): readonly Row[] => {
-    const targets = rowsOf(relation.target.name).filter(isThere(relation.target));
+  return entityAdapter<Resource[], Resource>({
+    select: (entity, condition) => {
+      const rows = new CheckedArrays(arrays);
+      const test = translate(condition, testsOf(rows));
+      const allowed = (row: Row) => test(new Map([[0, row]]));
+      return rows.of(schema.get(entity.name) ?? entity).filter(allowed) as Resource[];
+    },
+    execute: async rows => rows,
+    load: async ({ owner, relation }) => new CheckedArrays(arrays).related(owner, relation),
+  });
+}
+
+/** The rows as they are during one query, each looked at once: whether it is as its description says. */
+class CheckedArrays {
+  readonly #arrays: Arrays;
+  readonly #checked = new Map<string, readonly Row[]>();
+
+  constructor(arrays: Arrays) {
+    this.#arrays = arrays;
+  }
+
+  /** The rows of an entity that do not count as deleted. */
+  of(entity: Entity): readonly Row[] {
+    return this.#rows(entity.name, row => {
+      if (!(row instanceof entity.class)) {
+        throw errors.invalidArgument(
+          `A row in the array \`${entity.name}\` is not an instance of the class ${entity.class.name}.`,
+        );
+      }
+      for (const field of entity.fields.values()) requireValue(entity, field, read(row, field.name));
+      return entity.deletedAt === undefined || read(row, entity.deletedAt.name) === null;
+    });
+  }
+
+  /** The rows that a relation leads to. */
+  related(row: Row, relation: EntityRelation): readonly Row[] {
+    const targets = this.of(relation.target);
     const { joinTable } = relation;
     if (joinTable === undefined) {
       return targets.filter(target =>
         relation.join.every(({ from, to }) => isSame(read(row, from.name), read(target, to.name))),
       );
     }
-    const links = rowsOf(joinTable.table).filter(link =>
+    const columns = [...joinTable.source, ...joinTable.target].map(({ column }) => column);
+    const links = this.#rows(joinTable.table, link => {
+      const missing = columns.find(column => read(link, column) === undefined);
+      if (missing === undefined) return true;
+      throw errors.invalidArgument(`A row in the array \`${joinTable.table}\` has no \`${missing}\`.`);
+    }).filter(link =>
       joinTable.source.every(({ field, column }) => isSame(read(row, field.name), read(link, column))),
     );
     return targets.filter(target =>
@@ -85,27 +122,21 @@ export function arrayAdapter<Resource extends Row = Row>(
         joinTable.target.every(({ field, column }) => isSame(read(link, column), read(target, field.name))),
       ),
     );
-  };
-  const tests = testsOf(related);
+  }
 
-  return entityAdapter<Resource[], Resource>({
-    select: (entity, condition) => {
-      const test = translate(condition, tests);
-      const allowed = (row: Row) => test(new Map([[0, row]]));
-      return rowsOf(schema.get(entity.name)?.name ?? entity.name)
-        .filter(isThere(entity))
-        .filter(allowed) as Resource[];
-    },
-    execute: async rows => rows,
-    load: async ({ owner, relation }) => related(owner, relation),
-  });
+  #rows(name: string, isMeant: (row: Row) => boolean): readonly Row[] {
+    const known = this.#checked.get(name);
+    if (known !== undefined) return known;
+    const rows = Object.hasOwn(this.#arrays, name) ? this.#arrays[name] : undefined;
+    if (rows === undefined)
+      throw errors.invalidArgument(`arrayAdapter was given no array by the name of \`${name}\`.`);
+    const checked = rows.filter(isMeant);
+    this.#checked.set(name, checked);
+    return checked;
+  }
 }
 
-function isThere({ deletedAt }: Entity): (row: Row) => boolean {
-  return row => deletedAt === undefined || read(row, deletedAt.name) == null;
-}
-
-function testsOf(related: (row: Row, relation: EntityRelation) => readonly Row[]): Translation<Test> {
+function testsOf(rowsOf: CheckedArrays): Translation<Test> {
   return {
     constant: value => () => value,
     and: parts => rows => parts.every(part => part(rows)),
@@ -125,9 +156,9 @@ function testsOf(related: (row: Row, relation: EntityRelation) => readonly Row[]
     isNull: column => rows => fieldOf(rows, column) == null,
     isNotNull: column => rows => fieldOf(rows, column) != null,
     exists: (relation, from, to, condition) => rows =>
-      related(rows.get(from.number) as Row, relation).some(
-        row => condition === undefined || condition(new Map(rows).set(to.number, row)),
-      ),
+      rowsOf
+        .related(rows.get(from.number) as Row, relation)
+        .some(row => condition === undefined || condition(new Map(rows).set(to.number, row))),
   };
 }
 

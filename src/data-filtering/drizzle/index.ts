@@ -18,7 +18,9 @@ import {
   type SQLiteTimestamp,
 } from 'drizzle-orm/sqlite-core';
 import type { Class } from 'oso';
+import { propertyOf } from '../../own-properties.js';
 import { type EntityAdapter, entityAdapter } from '../adapter.js';
+import { requireValue } from '../check-value.js';
 import { always, and, type Condition, type Source, whereNull } from '../condition/condition.js';
 import { postgresTimestamp } from '../condition/postgres-timestamp.js';
 import {
@@ -159,7 +161,9 @@ export function drizzleAdapter(
  * table as properties. The constructor of the class is not called.
  *
  * @param entities what was passed to {@link registerEntities}
- * @throws {KoaOsoError} `ERR_KOA_OSO_UNREGISTERED_CLASS` where the class is not among the entities
+ * @param rows with all columns of the entity's table
+ * @throws {KoaOsoError} `ERR_KOA_OSO_UNREGISTERED_CLASS` if the class is not among the entities,
+ *   `ERR_KOA_OSO_INVALID_ARGUMENT` if a column is missing, null though the table says not null, or of another type
  * @example
  * const rows = await db.select().from(allowed).where(eq(allowed.status, 'open'));
  * for (const expense of instancesOf(entities, Expense, rows)) {
@@ -239,9 +243,12 @@ function bound(column: DrizzleColumn, value: unknown): SQL {
   }
 }
 
-function instances({ class: { prototype }, fields }: Entity, rows: readonly object[]): object[] {
+function instances(entity: Entity, rows: readonly object[]): object[] {
   return rows.map(row => {
-    const properties = Object.entries(row).filter(([name]) => fields.has(name));
-    return Object.assign(Object.create(prototype), Object.fromEntries(properties));
+    const instance = Object.create(entity.class.prototype);
+    for (const field of entity.fields.values()) {
+      instance[field.name] = requireValue(entity, field, propertyOf(row, field.name));
+    }
+    return instance;
   });
 }

@@ -6,12 +6,14 @@ import {
   type RawBuilder,
   type Selectable,
   type SelectQueryBuilder,
+  type SelectType,
   SqliteAdapter,
   sql,
 } from 'kysely';
 import type { Class } from 'oso';
 import { propertyOf } from '../../own-properties.js';
 import { type EntityAdapter, entityAdapter } from '../adapter.js';
+import { requireValue } from '../check-value.js';
 import { always, and, type Condition, type Source, whereNull } from '../condition/condition.js';
 import { postgresTimestamp } from '../condition/postgres-timestamp.js';
 import {
@@ -150,9 +152,9 @@ export function kyselyAdapter<DB, const Description extends SchemaDescription>(
  * that are described, of the types that are described. The constructor of the class is not called.
  *
  * @param description what was passed to {@link registerEntities}
- * @param rows with the columns of the entity's table; others are left out
- * @throws {KoaOsoError} `ERR_KOA_OSO_UNREGISTERED_CLASS` where the class is not described,
- *   `ERR_KOA_OSO_INVALID_ARGUMENT` where a value is not of the type that is described
+ * @param rows with all columns that are described of the entity; others are left out
+ * @throws {KoaOsoError} `ERR_KOA_OSO_UNREGISTERED_CLASS` if the class is not described,
+ *   `ERR_KOA_OSO_INVALID_ARGUMENT` if a column is missing, null though described as not nullable, or of another type
  * @example
  * const rows = await query.where('status', '=', 'open').execute();
  * for (const expense of instancesOf(description, Expense, rows)) {
@@ -268,51 +270,54 @@ function instances(entity: Entity, rows: readonly object[]): object[] {
   return rows.map(row => {
     const instance = Object.create(entity.class.prototype);
     for (const field of entity.fields.values()) {
-      const value = propertyOf(row, field.column);
-      if (value !== undefined) instance[field.name] = value === null ? null : read(entity, field, value);
+      instance[field.name] = requireValue(entity, field, convert(field, propertyOf(row, field.column)));
     }
     return instance;
   });
 }
 
-/** The value of a column as policies are to see it, however the driver reads it. */
-function read(entity: Entity, field: Field, value: unknown): unknown {
-  const converted = convert(field, value);
-  if (converted !== undefined) return converted;
-  throw errors.invalidArgument(
-    `The column \`${field.column}\` of ${entity.table} holds what is no ${field.type.kind}, as which \`${field.name}\` is described.`,
-  );
-}
-
+/** The value of a column as policies are to see it, however the driver reads it; as it is, if it cannot be meant. */
 function convert({ type }: Field, value: unknown): unknown {
   switch (type.kind) {
     case 'integer':
     case 'number':
-      return numberOf(value);
+      return typeof value === 'string' ? numberOf(value) : value;
     case 'bigint':
-      if (typeof value === 'number') return Number.isSafeInteger(value) ? String(value) : undefined;
-      return typeof value === 'string' || typeof value === 'bigint' ? String(value) : undefined;
+      return typeof value === 'bigint' || Number.isSafeInteger(value) ? String(value) : value;
     case 'boolean':
-      if (value === 1 || value === 0) return value === 1;
-      return typeof value === 'boolean' ? value : undefined;
-    case 'date': {
-      // As pg reads `infinity`.
-      if (value === Number.POSITIVE_INFINITY || value === Number.NEGATIVE_INFINITY) return value;
-      const date = typeof value === 'string' ? new Date(value) : value;
-      return date instanceof Date && !Number.isNaN(date.getTime()) ? date : undefined;
-    }
+      return value === 1 || value === 0 ? value === 1 : value;
+    case 'date':
+      return typeof value === 'string' && !Number.isNaN(Date.parse(value)) ? new Date(value) : value;
     default:
-      return typeof value === 'string' ? value : undefined;
+      return value;
   }
 }
 
 /** pg reads decimals as text, for JavaScript's numbers cannot hold them all. */
-function numberOf(value: unknown): number | undefined {
-  if (typeof value === 'number') return value;
-  if (typeof value !== 'string' || value.trim() === '') return undefined;
-  const number = Number(value);
-  return Number.isNaN(number) && value !== 'NaN' ? undefined : number;
+function numberOf(text: string): unknown {
+  const number = Number(text);
+  return text.trim() === '' || (Number.isNaN(number) && text !== 'NaN') ? text : number;
 }
+
+/** What a column of each type may be for TypeScript, however the driver reads it. */
+interface Readable {
+  text: string;
+  uuid: string;
+  enum: string;
+  integer: number;
+  bigint: string | number | bigint;
+  number: string | number;
+  boolean: boolean | number;
+  date: Date | string;
+}
+
+type TypesFor<Value> = {
+  [Kind in keyof Readable]: [Value] extends [Readable[Kind]]
+    ? Kind extends 'enum'
+      ? { readonly enum: readonly string[] }
+      : Kind
+    : never;
+}[keyof Readable];
 
 /** The description, with what is wrong in it made an error. */
 export type CheckedDescription<DB, Description extends SchemaDescription> = {
@@ -329,20 +334,43 @@ type CheckedEntity<DB, Description, Table> = string extends Table
     ? Description extends { readonly fields: infer Fields }
       ? {
           readonly fields: {
-            readonly [Name in keyof Fields]: CheckedField<keyof DB[Table], Fields[Name], Name>;
+            readonly [Name in keyof Fields]: CheckedField<DB[Table], Fields[Name], Name>;
           };
         }
       : unknown
     : { readonly table: keyof DB };
 
-type CheckedField<Columns, Description, Name> = Description extends { readonly column: infer Column }
-  ? string extends Column
+type CheckedField<Row, Description, Name> = Description extends { readonly column: infer Column }
+  ? CheckedColumn<Row, Description, Column>
+  : CheckedColumn<Row, Description, Name>;
+
+type CheckedColumn<Row, Description, Column> = string extends Column
+  ? unknown
+  : Column extends keyof Row
+    ? CheckedType<SelectType<Row[Column]>, Description>
+    : { readonly column: keyof Row };
+
+/** A column that may be null has to be described so, and its type has to be one that reads as such values. */
+type CheckedType<Value, Description> = Description extends { readonly nullable: false }
+  ? null extends Value
+    ? { readonly nullable: true }
+    : CheckedKind<NonNullable<Value>, Description>
+  : CheckedKind<NonNullable<Value>, Description>;
+
+type CheckedKind<Value, Description> = Description extends { readonly type: infer Type }
+  ? IsReadable<Value, Type> extends true
     ? unknown
-    : Column extends Columns
-      ? unknown
-      : { readonly column: Columns }
-  : string extends Name
+    : { readonly type: TypesFor<Value> }
+  : IsReadable<Value, Description> extends true
     ? unknown
-    : Name extends Columns
-      ? unknown
-      : { readonly column: Columns };
+    : TypesFor<Value>;
+
+type IsReadable<Value, Type> = Type extends keyof Readable
+  ? [Value] extends [Readable[Type]]
+    ? true
+    : false
+  : Type extends { readonly enum: readonly string[] }
+    ? [Value] extends [string]
+      ? true
+      : false
+    : true;

@@ -187,7 +187,7 @@ export class Places {
     };
   }
 
-  /** That a field holds such a value. */
+  /** That a field holds a value that is an error to policies that read it. */
   unreadable(place: Place | Known): Condition {
     if (place.kind !== 'field') return never;
     return this.#through(place.path, source => whereUnreadable({ source, field: place.field }));
