@@ -27,6 +27,7 @@ import { define, defineHidden, propertyOf } from './own-properties.js';
  * | `ERR_KOA_OSO_NO_AUTHORIZED_RESOURCE` | 500 | nothing was loaded that `@AuthorizedResource()` wants, or it cannot be told which |
  * | `ERR_KOA_OSO_UNKNOWN_PATH` | 500 | a policy asked for a path that is not known, in apps mounted twice |
  * | `ERR_KOA_OSO_UNFILTERABLE_POLICY` | 500 | a list was asked for by a policy that is no query; the message says which rule |
+ * | `ERR_KOA_OSO_ENTITIES_DIFFER` | – | `checkEntities` found that the database is not as the entities say |
  * | `ERR_KOA_OSO_NO_CURRENT_REQUEST` | 500 | `koaOso.current` outside of a request |
  */
 export type ErrorCode =
@@ -51,6 +52,7 @@ export type ErrorCode =
   | 'ERR_KOA_OSO_NO_AUTHORIZED_RESOURCE'
   | 'ERR_KOA_OSO_UNKNOWN_PATH'
   | 'ERR_KOA_OSO_UNFILTERABLE_POLICY'
+  | 'ERR_KOA_OSO_ENTITIES_DIFFER'
   | 'ERR_KOA_OSO_NO_CURRENT_REQUEST';
 
 /**

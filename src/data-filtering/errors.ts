@@ -15,6 +15,14 @@ export const errors = {
     );
   },
 
+  entitiesDiffer(differences: readonly string[]): KoaOsoError {
+    return new KoaOsoError(
+      'ERR_KOA_OSO_ENTITIES_DIFFER',
+      `The database is not as lists take it to be:\n${differences.map(each => `- ${each}\n`).join('')}` +
+        'Describe the entities as the database is, or change it.',
+    );
+  },
+
   unregisteredEntity(name: string): KoaOsoError {
     return new KoaOsoError(
       'ERR_KOA_OSO_UNREGISTERED_CLASS',

@@ -10,7 +10,12 @@ import {
   sql,
   type Table,
 } from 'drizzle-orm';
-import { PgDatabase, type SubqueryWithSelection as PgSubquery, type PgTable } from 'drizzle-orm/pg-core';
+import {
+  getTableConfig,
+  PgDatabase,
+  type SubqueryWithSelection as PgSubquery,
+  PgTable,
+} from 'drizzle-orm/pg-core';
 import {
   BaseSQLiteDatabase,
   type SubqueryWithSelection as SQLiteSubquery,
@@ -20,11 +25,13 @@ import {
 import type { Class } from 'oso';
 import { propertyOf } from '../../own-properties.js';
 import { type EntityAdapter, entityAdapter } from '../adapter.js';
+import { checkSchema, quoted } from '../check-entities.js';
 import { requireValue } from '../check-value.js';
 import { always, and, type Condition, type Source, whereNull } from '../condition/condition.js';
 import { postgresTimestamp } from '../condition/postgres-timestamp.js';
 import {
   aliasOf,
+  type Dialect,
   ownerValues,
   relatedRows,
   type SqlPieces,
@@ -85,6 +92,62 @@ export function entityEquality(entities: DrizzleEntities): EqualityFn {
 }
 
 /**
+ * Compares the tables with the catalogue of the database: Drizzle's tables are written in code, and nothing else makes sure that
+ * the database is as they say. It looks for tables, columns, their types, which are NOT NULL, and the foreign keys that relations
+ * count on. To be awaited once, when the application starts.
+ *
+ * @throws {KoaOsoError} (rejects) `ERR_KOA_OSO_ENTITIES_DIFFER`, whose message names every difference
+ * @example
+ * await checkEntities(db, entities);
+ */
+export async function checkEntities(db: DrizzleDatabase, entities: DrizzleEntities): Promise<void> {
+  const schema = drizzleSchema(entities);
+  const { dialect } = schema;
+  requireDialect(db, dialect);
+  const database = db as unknown as RawDatabase;
+  await checkSchema(schema.entities, {
+    dialect,
+    run: async (statement, parameters) => {
+      const [first = '', ...texts] = statement.split(/\$\d|\?/);
+      const parts = texts.flatMap((text, at) => [sql`${new Param(parameters[at])}`, sql.raw(text)]);
+      const query = sql.join([sql.raw(first), ...parts]);
+      const result = await (dialect === 'sqlite' ? database.all(query) : database.execute(query));
+      return Array.isArray(result) ? result : result.rows;
+    },
+    pathOf: entity => pathOf(schema.tableOf(entity)),
+    linkOf: joinTable => {
+      const table = schema.linkOf(joinTable);
+      const columns = getTableColumns(table);
+      const names = [...joinTable.source, ...joinTable.target].map(
+        ({ column }) => columns[column]?.name ?? column,
+      );
+      return { path: pathOf(table), columns: names };
+    },
+  });
+}
+
+type Raw = Record<string, unknown>[];
+
+/** How Drizzle's databases run SQL that they have not made: one method for each kind, and two kinds of answers. */
+interface RawDatabase {
+  all(query: SQL): Raw | Promise<Raw>;
+  execute(query: SQL): Promise<Raw | { rows: Raw }>;
+}
+
+function pathOf(table: Table): string {
+  const { name, schema } = is(table, PgTable)
+    ? getTableConfig(table)
+    : { name: getTableName(table), schema: undefined };
+  return quoted(schema === undefined ? name : `${schema}.${name}`);
+}
+
+function requireDialect(db: DrizzleDatabase, wanted: Dialect): void {
+  const dialect = is(db, PgDatabase) ? 'postgresql' : is(db, BaseSQLiteDatabase) ? 'sqlite' : undefined;
+  if (dialect === wanted) return;
+  throw errors.invalidArgument('koa-oso/drizzle needs a database of the kind that the tables are for.');
+}
+
+/**
  * The data filtering adapter for Drizzle, on PostgreSQL and SQLite.
  *
  * `authorizedQuery` answers with an {@link AuthorizedQuery}, to be selected from. The filter is in it, so that no row comes
@@ -104,10 +167,7 @@ export function drizzleAdapter(
   entities: DrizzleEntities,
 ): EntityAdapter<Subquery, object> {
   const schema = drizzleSchema(entities);
-  const dialect = is(db, PgDatabase) ? 'postgresql' : is(db, BaseSQLiteDatabase) ? 'sqlite' : undefined;
-  if (dialect !== schema.dialect) {
-    throw errors.invalidArgument('drizzleAdapter needs a database of the kind that the tables are for.');
-  }
+  requireDialect(db, schema.dialect);
   // The two kinds of databases are asked by the same methods; only their types have nothing to do with each other.
   const database = db as unknown as AnyDatabase;
   const pieces = drizzlePieces(schema);

@@ -1,4 +1,5 @@
 import {
+  CompiledQuery,
   type ExpressionBuilder,
   expressionBuilder,
   type Kysely,
@@ -13,6 +14,7 @@ import {
 import type { Class } from 'oso';
 import { propertyOf } from '../../own-properties.js';
 import { type EntityAdapter, entityAdapter } from '../adapter.js';
+import { checkSchema } from '../check-entities.js';
 import { requireValue } from '../check-value.js';
 import { always, and, type Condition, type Source, whereNull } from '../condition/condition.js';
 import { postgresTimestamp } from '../condition/postgres-timestamp.js';
@@ -75,6 +77,26 @@ export function registerEntities(oso: FilteringEngine, description: SchemaDescri
 export function entityEquality(description: SchemaDescription): EqualityFn {
   const schema = describedSchema(description);
   return equalityOf(() => schema);
+}
+
+/**
+ * Compares a description with the catalogue of the database: tables, columns, their types, which are NOT NULL, and foreign keys
+ * that relations count on. To be awaited once, when the application starts.
+ *
+ * @param db of which the catalogue is asked; on PostgreSQL by the `search_path` of its connection
+ * @param description what is passed to {@link registerEntities}
+ * @throws {KoaOsoError} (rejects) `ERR_KOA_OSO_ENTITIES_DIFFER`, whose message names every difference
+ * @example
+ * await checkEntities(db, description);
+ */
+export async function checkEntities<DB>(db: Kysely<DB>, description: SchemaDescription): Promise<void> {
+  await checkSchema(describedSchema(description), {
+    dialect: dialectOf(db),
+    run: async (statement, parameters) => {
+      const { rows } = await db.withoutPlugins().executeQuery(CompiledQuery.raw(statement, [...parameters]));
+      return rows as Record<string, unknown>[];
+    },
+  });
 }
 
 /**

@@ -1,6 +1,7 @@
 import type { Class } from 'oso';
 import type { DataSource, ObjectLiteral, SelectQueryBuilder } from 'typeorm';
 import { type EntityAdapter, entityAdapter } from '../adapter.js';
+import { checkSchema } from '../check-entities.js';
 import { translate } from '../condition/translate.js';
 import { type EqualityFn, equalityOf } from '../equality.js';
 import { type FilteringEngine, registerSchema } from '../register-entities.js';
@@ -8,7 +9,14 @@ import type { Related } from '../related.js';
 import type { Entity, Schema } from '../schema.js';
 import { dialectOf } from './columns.js';
 import { confine } from './query.js';
-import { comparableSchema, metadataOf, requireOpen, schemaOf } from './schema.js';
+import {
+  comparableSchema,
+  escapePath,
+  metadataOf,
+  requireOpen,
+  schemaOf,
+  type TypeormField,
+} from './schema.js';
 import { Sql } from './sql.js';
 
 declare module '../../types.js' {
@@ -64,6 +72,29 @@ export function entityEquality(dataSource: DataSource): EqualityFn {
   return equalityOf(() => {
     schema ??= comparableSchema(dataSource);
     return schema;
+  });
+}
+
+/**
+ * Compares the entities with the catalogue of the database: what TypeORM knows is written in code, and a database that was made
+ * by other means may hold nulls in a column that the entity says is not null. It looks for tables, columns, their types, which
+ * are NOT NULL, and the foreign keys that relations count on. To be awaited once, when the application starts.
+ *
+ * @param entities by default all of the `DataSource`
+ * @throws {KoaOsoError} (rejects) `ERR_KOA_OSO_ENTITIES_DIFFER`, whose message names every difference
+ * @example
+ * await dataSource.initialize();
+ * await checkEntities(dataSource);
+ */
+export async function checkEntities(
+  dataSource: DataSource,
+  entities?: readonly EntityClass[],
+): Promise<void> {
+  await checkSchema(schemaOf(dataSource, entities as readonly Class[] | undefined), {
+    dialect: dialectOf(dataSource) === 'postgres' ? 'postgresql' : 'sqlite',
+    run: (statement, parameters) => dataSource.query(statement, [...parameters]),
+    pathOf: entity => escapePath(dataSource, entity.table),
+    readsDaysAsText: field => (field as TypeormField).rendering === 'day',
   });
 }
 
