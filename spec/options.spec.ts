@@ -1,7 +1,7 @@
 import 'reflect-metadata';
 import { expect } from 'chai';
 import { KoaOso } from 'koa-oso';
-import { arrayAdapter, registerEntities } from 'koa-oso/array';
+import { arrayAdapter, entityEquality, registerEntities } from 'koa-oso/array';
 import { CompiledOso } from 'koa-oso/polar';
 import { Authorize } from 'koa-oso/routing-controllers';
 import { Oso, Variable } from 'oso';
@@ -250,10 +250,10 @@ describe('options', () => {
       ['type', 'number'],
     ] as const) {
       it(`${name}, in the description of an entity`, async () => {
-        const oso = new Oso();
         const description = {
           Expense: { class: Expense, fields: { id: 'text', owner: { type: 'text' } } },
         } as const;
+        const oso = new Oso({ equalityFn: entityEquality(description) });
         polluted(name, value, () => {
           registerEntities(oso, description);
           oso.setDataFilteringAdapter(arrayAdapter(description, { Expense: [rent] }));

@@ -1,6 +1,6 @@
 import 'reflect-metadata';
 import { expect } from 'chai';
-import { arrayAdapter, registerEntities, type SchemaDescription } from 'koa-oso/array';
+import { arrayAdapter, entityEquality, registerEntities, type SchemaDescription } from 'koa-oso/array';
 import { AuthorizedQuery, AuthorizedResources } from 'koa-oso/routing-controllers';
 import { Get, JsonController, QueryParam, useKoaServer } from 'routing-controllers';
 import request from 'supertest';
@@ -44,7 +44,7 @@ class BillController {
 
 describe('lists in routing-controllers', () => {
   async function serve() {
-    const set = await setUp({ policy: '' });
+    const set = await setUp({ policy: '', equalityFn: entityEquality(description) });
     registerEntities(set.oso, description);
     set.oso.setDataFilteringAdapter(arrayAdapter(description, { Bill: bills }));
     await set.oso.loadStr(

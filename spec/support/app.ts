@@ -31,6 +31,7 @@ export const POLICY = `
 
 export interface Setup<Actor = unknown> extends KoaOsoOptions<Actor> {
   policy?: string | undefined;
+  equalityFn?: ((left: unknown, right: unknown) => boolean) | undefined;
   /** Where the app's own settings matter, as for asyncLocalStorage. */
   app?: Koa;
 }
@@ -39,8 +40,8 @@ export interface Setup<Actor = unknown> extends KoaOsoOptions<Actor> {
  * An app with `koaOso.middleware()` and a router, whose actor is named by the header x-user; errors that reach the app
  * are kept in place of being printed.
  */
-export async function setUp({ policy = POLICY, app = new Koa(), ...options }: Setup = {}) {
-  const oso = new Oso();
+export async function setUp({ policy = POLICY, equalityFn, app = new Koa(), ...options }: Setup = {}) {
+  const oso = new Oso({ equalityFn });
   oso.registerClass(User);
   oso.registerClass(Expense);
   const koaOso = new KoaOso({ oso, ...options });

@@ -1,5 +1,5 @@
 /** Programs for a process of their own, in which Oso's WebAssembly engine dies. Prints what happened, as JSON. */
-import { arrayAdapter, registerEntities } from 'koa-oso/array';
+import { arrayAdapter, entityEquality, registerEntities } from 'koa-oso/array';
 import { CompiledOso } from 'koa-oso/polar';
 import { Oso } from 'oso';
 import { Expense, setUp, User } from './app.js';
@@ -50,31 +50,20 @@ async function outcomeOf(action: () => unknown): Promise<unknown> {
 }
 
 async function run(engine: typeof Oso | typeof CompiledOso): Promise<Record<string, unknown>> {
-  const oso = new engine();
-  oso.registerClass(User);
-  oso.registerConstant('bob', 'BOSS');
-  registerEntities(oso, {
+  const description = {
     Expense: {
       class: Expense,
       table: 'expense',
       key: ['id'],
       fields: { id: 'text', owner: 'text', amount: 'number' },
     },
-  });
+  } as const;
+  const oso = new engine({ equalityFn: entityEquality(description) });
+  oso.registerClass(User);
+  oso.registerConstant('bob', 'BOSS');
+  registerEntities(oso, description);
   const rows = [rent, new Expense('2', 'bob', 0)];
-  oso.setDataFilteringAdapter(
-    arrayAdapter(
-      {
-        Expense: {
-          class: Expense,
-          table: 'expense',
-          key: ['id'],
-          fields: { id: 'text', owner: 'text', amount: 'number' },
-        },
-      },
-      { Expense: rows },
-    ),
-  );
+  oso.setDataFilteringAdapter(arrayAdapter(description, { Expense: rows }));
   const { koaOso, router, send, errors } = await setUp({ policy: '' });
   koaOso.setOso(oso);
   await oso.loadStr(BOSS);

@@ -1,3 +1,4 @@
+import { given } from '../options.js';
 import type { SchemaDescription } from './describe.js';
 import { errors } from './errors.js';
 
@@ -19,9 +20,9 @@ export function requireDescription(description: SchemaDescription): void {
       'The description has no entities. Describe each class whose rows are asked about.',
     );
   }
-  for (const [name, entity] of Object.entries(description)) {
+  for (const [name, described] of Object.entries(description)) {
     const where = `The description of the entity ${name}`;
-    requireKeys(where, entity, ENTITY);
+    const entity = requireKeys(where, described, ENTITY);
     if (typeof entity.class !== 'function') throw errors.invalidArgument(`${where} has no \`class\`.`);
     requireText(`${where} has a \`table\``, entity.table);
     if (!isObject(entity.fields) || Object.keys(entity.fields).length === 0) {
@@ -42,21 +43,20 @@ export function requireDescription(description: SchemaDescription): void {
 }
 
 function requireField(where: string, described: unknown): void {
-  if (!isObject(described) || 'enum' in described) {
+  if (!isObject(described) || Object.hasOwn(described, 'enum')) {
     requireType(where, described);
     return;
   }
-  requireKeys(where, described, FIELD);
-  requireType(where, described.type);
-  requireFlag(`${where} has \`nullable\``, described.nullable);
-  requireText(`${where} has a \`column\``, described.column);
+  const { type, nullable, column } = requireKeys(where, described, FIELD);
+  requireType(where, type);
+  requireFlag(`${where} has \`nullable\``, nullable);
+  requireText(`${where} has a \`column\``, column);
 }
 
 function requireType(where: string, type: unknown): void {
   if (typeof type === 'string' && TYPES.includes(type)) return;
   if (isObject(type)) {
-    requireKeys(where, type, ['enum']);
-    const { enum: values } = type;
+    const { enum: values } = requireKeys(where, type, ['enum']);
     if (Array.isArray(values) && values.length > 0 && values.every(value => typeof value === 'string'))
       return;
     throw errors.invalidArgument(`${where} is an enum whose values are not a list of texts.`);
@@ -68,10 +68,8 @@ function requireType(where: string, type: unknown): void {
 }
 
 function requireRelation(where: string, described: unknown): void {
-  if (!isObject(described)) throw errors.invalidArgument(`${where} is not described by an object.`);
-  requireKeys(where, described, RELATION);
-  requireFlag(`${where} has \`foreignKey\``, described.foreignKey);
-  const { one, many, on, through } = described;
+  const { one, many, on, through, foreignKey } = requireKeys(where, described, RELATION);
+  requireFlag(`${where} has \`foreignKey\``, foreignKey);
   if (typeof one === 'string' ? many !== undefined : typeof many !== 'string' || one !== undefined) {
     throw errors.invalidArgument(`${where} leads neither to \`one\` entity nor to \`many\`, or to both.`);
   }
@@ -81,17 +79,18 @@ function requireRelation(where: string, described: unknown): void {
     );
   }
   if (isObject(through)) {
-    requireKeys(where, through, THROUGH);
-    if (typeof through.table !== 'string' || !isObject(through.from) || !isObject(through.to)) {
+    const { table, from, to } = requireKeys(where, through, THROUGH);
+    if (typeof table !== 'string' || !isObject(from) || !isObject(to)) {
       throw errors.invalidArgument(`${where} is \`through\` what has no \`table\`, \`from\` and \`to\`.`);
     }
   }
 }
 
-function requireKeys(where: string, described: unknown, known: readonly string[]): void {
+/** What the object itself says, if it has no other keys than these. */
+function requireKeys(where: string, described: unknown, known: readonly string[]): Record<string, unknown> {
   if (!isObject(described)) throw errors.invalidArgument(`${where} is not an object.`);
   const unknown = Object.keys(described).find(key => !known.includes(key));
-  if (unknown === undefined) return;
+  if (unknown === undefined) return given(described);
   throw errors.invalidArgument(
     `${where} has a key \`${unknown}\` that there is not. There are ${known.map(key => `\`${key}\``).join(', ')}.`,
   );

@@ -40,7 +40,9 @@ function isOfType(type: FieldType, value: unknown): boolean {
     case 'enum':
       return typeof value === 'string' && type.values.includes(value);
     case 'integer':
-      return Number.isInteger(value) && (value as number) >= type.min && (value as number) <= type.max;
+      // Beyond 2^53 it is an error to policies that read it, and lists mind that.
+      if (!Number.isSafeInteger(value)) return Number.isInteger(value);
+      return (value as number) >= type.min && (value as number) <= type.max;
     case 'bigint':
       return typeof value === 'string' && BIGINT.test(value);
     case 'number':

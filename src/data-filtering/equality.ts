@@ -11,15 +11,19 @@ export type EqualityFn = (left: unknown, right: unknown) => boolean;
  * compares them.
  *
  * @param schema asked when two objects are compared first, for some data sources know it only when they are open
+ * @param otherwise compares all else; by default as Oso does
  */
-export function equalityOf(schema: () => Schema): EqualityFn {
+export function equalityOf(
+  schema: () => Schema,
+  otherwise: (left: unknown, right: unknown) => unknown = defaultEqualityFn,
+): EqualityFn {
   return (left, right) => {
     if (isObject(left) && isObject(right)) {
       const cls = constructorOf(left);
       const entity = entityOf(schema(), cls);
       if (entity !== undefined && constructorOf(right) === cls) return haveSameKey(entity, left, right);
     }
-    return defaultEqualityFn(left, right);
+    return otherwise(left, right) as boolean;
   };
 }
 
@@ -35,3 +39,40 @@ function haveSameKey({ key }: Entity, left: object, right: object): boolean {
 function isObject(value: unknown): value is object {
   return typeof value === 'object' && value !== null;
 }
+
+/**
+ * Compares two instances that have the same key and nothing else in common, and two that have not, for each entity.
+ *
+ * @param compare how an Oso compares values
+ * @returns the name of an entity whose instances are not compared by their keys; undefined if there is none
+ */
+export async function comparedOtherwise(
+  schema: Schema,
+  compare: (left: object, right: object) => Promise<unknown>,
+): Promise<string | undefined> {
+  for (const entity of schema.values()) {
+    const [first, same, other] = [
+      instance(entity, 1, 1),
+      instance(entity, 1, 2),
+      instance(entity, 2, 1),
+    ] as const;
+    try {
+      if ((await compare(first, same)) === true && (await compare(first, other)) === false) continue;
+    } catch {
+      // It cannot be by the key, for there is nothing else to fail.
+    }
+    return entity.name;
+  }
+  return undefined;
+}
+
+function instance({ class: { prototype }, key }: Entity, id: number, rest: number): object {
+  const properties = key.map(({ name }) => [name, { value: id, enumerable: true }]);
+  return Object.create(
+    prototype,
+    Object.fromEntries([...properties, [REST, { value: rest, enumerable: true }]]),
+  );
+}
+
+/** A property that no entity has. */
+const REST = 'koaOso: what else is loaded';

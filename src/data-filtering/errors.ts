@@ -38,6 +38,13 @@ export const errors = {
     );
   },
 
+  noEquality(entity: string): KoaOsoError {
+    return coreErrors.invalidArgument(
+      `This Oso does not compare instances of ${entity} by their keys, as lists do. Pass it the equality of the entities: ` +
+        'new Oso({ equalityFn: entityEquality(…) }). A CompiledOso needs no such option.',
+    );
+  },
+
   notRegistered(): KoaOsoError {
     return coreErrors.invalidArgument(
       'The adapter was asked for a list by an Oso that does not know its entities. ' +

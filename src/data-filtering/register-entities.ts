@@ -1,9 +1,10 @@
 import type { Class, Oso } from 'oso';
 import { CompiledOso } from '../polar/compiled-oso.js';
 import { NotCovered } from '../polar/errors.js';
-import { PlainOso } from '../polar/plain-oso.js';
+import { compareInHost, PlainOso } from '../polar/plain-oso.js';
 import type { EntityAdapter } from './adapter.js';
 import { type Condition, sizeOf } from './condition/condition.js';
+import { comparedOtherwise, equalityOf } from './equality.js';
 import { errors } from './errors.js';
 import { PolicyText } from './policy/find-construct.js';
 import { UnknownRows } from './policy/unknown-rows.js';
@@ -13,7 +14,7 @@ import { COMPARE, Unfilterable } from './unfilterable.js';
 
 /** What is needed of an Oso to filter lists. The class `Oso` of the package `oso` has it, whatever its type arguments are. */
 export interface FilteringEngine
-  extends Pick<Oso, 'getFfi' | 'query' | 'registerClass' | 'registerConstant'> {
+  extends Pick<Oso, 'getFfi' | 'loadFiles' | 'loadStr' | 'query' | 'registerClass' | 'registerConstant'> {
   authorizedQuery(actor: never, action: never, resourceClass: never): Promise<unknown>;
   getHost(): Pick<Host, 'externalOp' | 'getType' | 'registerMros' | 'toPolar' | 'types'> & {
     adapter: unknown;
@@ -27,6 +28,9 @@ const registered = new WeakSet<FilteringEngine>();
 /**
  * Registers the entities of a schema with Oso: their classes, with fields and relations, under the names of the schema.
  * From then on `oso.authorizedQuery` and `oso.authorizedResources` answer with queries that are exact, or refuse.
+ *
+ * Instances of the entities are equal from then on if their keys are, as they are in lists: CompiledOso is given that equality;
+ * another Oso has to have it from its constructor, or else it rejects every policy that is loaded.
  *
  * To be called before the policy is loaded, once for an Oso. A class that is registered already is left as it is, if it is
  * by the same name; its relations are not followed then.
@@ -53,6 +57,8 @@ export function registerSchema(oso: FilteringEngine, schema: Schema): void {
     }
   }
   readerOf(oso);
+  if (oso instanceof CompiledOso) oso.compareBy(present => equalityOf(() => schema, present));
+  else refuseOtherEquality(oso, schema);
   // By `this`: a sibling of the Oso, with another policy, has the same method.
   oso.authorizedQuery = function (this: FilteringEngine, actor, action, resourceClass) {
     const { evaluator, text } = readerOf(this);
@@ -76,6 +82,29 @@ function readerOf(oso: FilteringEngine): PolicyReader {
     readers.set(oso, reader);
   }
   return reader;
+}
+
+/**
+ * Has a policy not load that would decide otherwise than its lists: Oso is told in its constructor how to compare, and never
+ * again. It compares by promises only, so the loading is where to wait for an answer.
+ */
+function refuseOtherEquality(oso: FilteringEngine, schema: Schema): void {
+  const { loadFiles, loadStr } = oso;
+  let compared: Promise<string | undefined> | undefined;
+  const checked = async (): Promise<void> => {
+    compared ??= comparedOtherwise(schema, (left, right) => compareInHost(oso, 'Eq', left, right));
+    const name = await compared;
+    if (name !== undefined) throw errors.noEquality(name);
+  };
+  // By `this`: whoever has these methods of the Oso has its host.
+  oso.loadFiles = async function (this: FilteringEngine, filenames) {
+    await checked();
+    await loadFiles.call(this as Oso, filenames);
+  };
+  oso.loadStr = async function (this: FilteringEngine, contents, filename) {
+    await checked();
+    await loadStr.call(this as Oso, contents, filename);
+  };
 }
 
 function fieldsOf(entity: Entity): Map<string, Class | FollowedRelation> {

@@ -1,4 +1,4 @@
-import { Oso } from 'oso';
+import { defaultEqualityFn, Oso } from 'oso';
 import { type Engine, type LoadedPolicy, Seat, SIBLING } from '../engine/seat.js';
 import { soundInstance } from '../engine/wasm.js';
 import { CompiledPolicy, checkClasses, readPolicy } from './compile/policy.js';
@@ -108,13 +108,17 @@ export class CompiledOso<
     const given = own(options);
     // Oso's constructor makes its engine there.
     soundInstance();
-    super(given);
+    let equals: EqualityFn = (given.equalityFn as EqualityFn | undefined) ?? defaultEqualityFn;
+    super({ ...given, equalityFn: (left, right) => equals(left, right) as boolean });
     this.#options = given;
     this.#seat = Seat.of(this, true);
     this.#budget = { ...DEFAULT_BUDGET, ...given.budget };
     this.#onFallback = given.onFallback;
     this.#observer = given.observer;
-    this.#host = new PolicyHost(this as unknown as Oso, given.equalityFn as EqualityFn | undefined);
+    const host = new PolicyHost(this as unknown as Oso, equals);
+    this.#host = host;
+    // Oso's engine compares as the compiled form does, also when that has been given another equality.
+    equals = (left, right) => host.equals(left, right);
     // Oso's constructor has registered these before there was a place to note them.
     this.#host.setConstant('nil', null);
     for (const [name, { cls }] of this.getHost().types) {
@@ -125,6 +129,11 @@ export class CompiledOso<
   /** What fell back to Oso's engine so far, most recent kinds last. Empty is what to hope for. */
   get fallbacks(): readonly FallbackCount[] {
     return [...this.#fallbacks.values()];
+  }
+
+  /** @internal Compares values by another function from now on, which is given the present one. */
+  compareBy(equalityWith: (present: EqualityFn) => EqualityFn): void {
+    this.#host.equals = equalityWith(this.#host.equals);
   }
 
   /** Lets `observer` see every rule tried and condition tested from now on; undefined ends that. */

@@ -45,8 +45,8 @@ export class PlainOso {
     if (policy === undefined) throw new NotCovered('the policy text', undefined);
     const host = new PolicyHost(
       this.#oso as unknown as Oso,
-      (left, right) => this.#compare('Eq', left, right),
-      (left, right) => this.#compare('Neq', left, right),
+      (left, right) => compareInHost(this.#oso, 'Eq', left, right),
+      (left, right) => compareInHost(this.#oso, 'Neq', left, right),
     );
     host.classesChanged();
     for (const name of this.#text.names) {
@@ -64,12 +64,17 @@ export class PlainOso {
     }
     return undefined;
   }
+}
 
-  /** Oso keeps its `equalityFn` to itself, and answers by it. */
-  #compare(operator: 'Eq' | 'Neq', left: unknown, right: unknown): Promise<boolean> {
-    const host = this.#oso.getHost();
-    const { clone } = host.constructor as unknown as { clone(of: typeof host, options: object): typeof host };
-    const own = clone(host, {});
-    return own.externalOp(operator, own.toPolar(left), own.toPolar(right));
-  }
+/** Compares two values as an Oso does: it keeps its `equalityFn` to itself, and answers by it. */
+export function compareInHost(
+  oso: FilteringEngine,
+  operator: 'Eq' | 'Neq',
+  left: unknown,
+  right: unknown,
+): Promise<boolean> {
+  const host = oso.getHost();
+  const { clone } = host.constructor as unknown as { clone(of: typeof host, options: object): typeof host };
+  const own = clone(host, {});
+  return own.externalOp(operator, own.toPolar(left), own.toPolar(right));
 }

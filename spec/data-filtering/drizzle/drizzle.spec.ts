@@ -11,6 +11,7 @@ import {
   type AuthorizedQuery,
   type DrizzleEntities,
   drizzleAdapter,
+  entityEquality,
   instancesOf,
   registerEntities,
 } from 'koa-oso/drizzle';
@@ -275,7 +276,7 @@ async function idsOf(
   rule: string,
   value: unknown,
 ): Promise<unknown[]> {
-  const oso = new Oso();
+  const oso = new Oso({ equalityFn: entityEquality(entities) });
   registerEntities(oso, entities);
   oso.setDataFilteringAdapter(drizzleAdapter(db, entities));
   await oso.loadStr(`allow(value, "read", note: Note) if ${rule};`);
@@ -340,7 +341,7 @@ describe('what Drizzle keeps in SQLite', () => {
   });
 
   it('is handed out by a promise even where a column is called `then`', async () => {
-    const oso = new Oso();
+    const oso = new Oso({ equalityFn: entityEquality(entities) });
     registerEntities(oso, entities);
     oso.setDataFilteringAdapter(drizzleAdapter(db, entities));
     await oso.loadStr('allow(_, "read", _: Note);');
@@ -420,7 +421,7 @@ if (url !== undefined) {
 
     it('finds what is in a schema, by columns whose names are made of those of the fields', async () => {
       expect(await idsOf(db, entities, 'note.parent.mood = value', 'good')).to.deep.equal([2]);
-      const oso = new Oso();
+      const oso = new Oso({ equalityFn: entityEquality(entities) });
       registerEntities(oso, entities);
       oso.setDataFilteringAdapter(drizzleAdapter(db, entities));
       await oso.loadStr('allow(_, "read", note: Note) if note.mood = "good";');
@@ -442,7 +443,7 @@ if (url !== undefined) {
     it('plans a filtered query as it plans one without a subquery', async () => {
       const planOf = async (text: string) => JSON.stringify((await pool.query(`explain ${text}`)).rows);
       const tables = { Tag: { class: Tag, table: pgTables.Tag } };
-      const oso = new Oso();
+      const oso = new Oso({ equalityFn: entityEquality(tables) });
       registerEntities(oso, tables);
       oso.setDataFilteringAdapter(drizzleAdapter(db, tables));
       await oso.loadStr('allow(_, "read", _: Tag); allow(_, "none", tag: Tag) if tag.isSecret = true;');
@@ -505,7 +506,7 @@ describe('registerEntities of Drizzle', () => {
     ] as const) {
       const table = pgCore.pgTable('notes', { id: pgCore.integer().primaryKey(), price });
       const entities = { Note: { class: Note, table } };
-      const oso = new Oso();
+      const oso = new Oso({ equalityFn: entityEquality(entities) });
       registerEntities(oso, entities);
       oso.setDataFilteringAdapter(drizzleAdapter(drizzlePg.mock(), entities));
       await oso.loadStr('allow(_, "read", note: Note) if note.price > 0.1;');
@@ -531,7 +532,7 @@ describe('registerEntities of Drizzle', () => {
       Book: { class: Book, table: books, relations: { author: { one: 'Author' } } },
     };
     const db = drizzlePg.mock();
-    const oso = new Oso();
+    const oso = new Oso({ equalityFn: entityEquality(entities) });
     registerEntities(oso, entities);
     oso.setDataFilteringAdapter(drizzleAdapter(db, entities));
     await oso.loadStr('allow(name, "read", book: Book) if book.author.id = name;');
@@ -547,7 +548,7 @@ describe('registerEntities of Drizzle', () => {
   it('drizzleAdapter refuses a database of another kind, and entities of another object', async () => {
     const db = drizzleSqlJs(await openSqlJs());
     expect(() => drizzleAdapter(db, entitiesOf(pgTables))).to.throw(KoaOsoError, 'of the kind');
-    const oso = new Oso();
+    const oso = new Oso({ equalityFn: entityEquality(entitiesOf(sqliteTables)) });
     registerEntities(oso, entitiesOf(sqliteTables));
     oso.setDataFilteringAdapter(drizzleAdapter(db, entitiesOf(sqliteTables)));
     await oso.loadStr(POLICY);

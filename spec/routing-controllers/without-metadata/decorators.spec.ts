@@ -2,7 +2,7 @@
 import 'reflect-metadata';
 import { expect } from 'chai';
 import { KoaOsoError } from 'koa-oso';
-import { arrayAdapter, registerEntities } from 'koa-oso/array';
+import { arrayAdapter, entityEquality, registerEntities } from 'koa-oso/array';
 import {
   Authorize,
   AuthorizedQuery,
@@ -28,8 +28,8 @@ const POLICY = `
 
 // biome-ignore lint/complexity/noBannedTypes: a class, of whatever constructor
 async function serve(controller: Function) {
-  const set = await setUp({ policy: '' });
   const description = { Row: { class: Row, fields: { id: 'text', owner: 'text' } } } as const;
+  const set = await setUp({ policy: '', equalityFn: entityEquality(description) });
   registerEntities(set.oso, description);
   set.oso.setDataFilteringAdapter(
     arrayAdapter(description, { Row: [Object.assign(new Row(), { id: '1', owner: 'ann' })] }),

@@ -52,10 +52,8 @@ export class PolicyHost {
   readonly #oso: Oso;
   readonly #constants = new Map<string, Value | NotCovered>();
   readonly #lineages = new Map<RegisteredClass, ReadonlySet<number>>();
-  readonly equals: EqualityFn;
-  readonly differs: EqualityFn;
-  /** With the default equality, a value always equals itself, and the function need not be asked. */
-  readonly equalsIsDefault: boolean;
+  #equals: EqualityFn;
+  readonly #differs: EqualityFn | undefined;
   #hasRelations = false;
   /** How many of Oso's `Variable` were met in values, to know which lists and dictionaries hold any. */
   #variablesMet = 0;
@@ -72,10 +70,26 @@ export class PolicyHost {
     guardHost(oso.getHost());
     this.#types = oso.getHost().types as ReadonlyMap<string | AnyClass, RegisteredClass>;
     this.#dictionaryClass = this.requireClass('Dictionary').cls;
-    const equals = equalityFn ?? defaultEqualityFn;
-    this.equals = equals;
-    this.differs = differs ?? ((left, right) => !equals(left, right));
-    this.equalsIsDefault = equalityFn === undefined || equalityFn === defaultEqualityFn;
+    this.#equals = equalityFn ?? defaultEqualityFn;
+    this.#differs = differs;
+  }
+
+  /** When two values are equal to policies. */
+  get equals(): EqualityFn {
+    return this.#equals;
+  }
+
+  set equals(equalityFn: EqualityFn) {
+    this.#equals = equalityFn;
+  }
+
+  differs(left: unknown, right: unknown): unknown {
+    return this.#differs === undefined ? !this.#equals(left, right) : this.#differs(left, right);
+  }
+
+  /** With the default equality, a value always equals itself, and the function need not be asked. */
+  get equalsIsDefault(): boolean {
+    return this.#equals === defaultEqualityFn;
   }
 
   /** Whether look-ups have to mind relations that were registered for data filtering. */
