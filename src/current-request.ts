@@ -1,12 +1,16 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Context } from 'koa';
-import type { RequestOso } from './request-oso.js';
 
-const running = new AsyncLocalStorage<RequestOso>();
+/** As much of a RequestOso as has to be known here. */
+interface CurrentRequest {
+  readonly outcome: { readonly guard: object };
+}
+
+const running = new AsyncLocalStorage<CurrentRequest>();
 
 /** The RequestOso of the request that is running: the innermost, if a request is handled inside of another one. */
-export function currentOso(): RequestOso | undefined {
-  return running.getStore();
+export function currentOso<RequestOso extends CurrentRequest>(): RequestOso | undefined {
+  return running.getStore() as RequestOso | undefined;
 }
 
 /**
@@ -17,7 +21,7 @@ export function currentOso(): RequestOso | undefined {
  * every promise, which is why an app has to want it, by `asyncLocalStorage: true`; unless it runs inside of a request
  * that is kept, and would be taken for that.
  */
-export function runAsCurrent<Result>(ctx: Context, oso: RequestOso, run: () => Result): Result {
+export function runAsCurrent<Result>(ctx: Context, oso: CurrentRequest, run: () => Result): Result {
   const isKept = ctx.app.currentContext !== undefined || running.getStore() !== undefined;
   return isKept ? running.run(oso, run) : run();
 }

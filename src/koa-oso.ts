@@ -195,7 +195,7 @@ export class KoaOso<Actor = DefaultActor, Action = DefaultAction> {
       ctx.oso = oso;
       if (outer === undefined) defineConstant(ctx.state, 'oso', oso.state);
       try {
-        await runAsCurrent(ctx, oso as unknown as RequestOso, next);
+        await runAsCurrent(ctx, oso, next);
         if (!outcome.isSettled) await outcome.settle();
       } catch (error) {
         // The error is the answer. What the handler had answered goes, be it that a check was refused or still may be.
@@ -278,7 +278,7 @@ export class KoaOso<Actor = DefaultActor, Action = DefaultAction> {
    * @throws {KoaOsoError} `ERR_KOA_OSO_NO_CURRENT_REQUEST` outside of a request
    */
   get current(): RequestOso<Actor, Action> {
-    const oso = currentOso()?.by(this.#settings);
+    const oso = currentOso<RequestOso>()?.by(this.#settings);
     if (oso === undefined) throw errors.noCurrentRequest();
     return oso as unknown as RequestOso<Actor, Action>;
   }

@@ -1,5 +1,6 @@
 import { expect } from 'chai';
-import { describedSchema, type SchemaDescription } from '../../src/data-filtering/describe.js';
+import { describedSchema } from '../../src/data-filtering/describe.js';
+import type { SchemaDescription } from '../../src/data-filtering/description.js';
 import { entityOf } from '../../src/data-filtering/schema.js';
 import { description, Expense, schema, Tag, User } from './support/world.js';
 

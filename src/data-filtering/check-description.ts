@@ -1,5 +1,5 @@
 import { given } from '../options.js';
-import type { SchemaDescription } from './describe.js';
+import type { SchemaDescription } from './description.js';
 import { errors } from './errors.js';
 
 const ENTITY = ['class', 'table', 'key', 'fields', 'relations', 'deletedAt'];

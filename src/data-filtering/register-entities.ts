@@ -1,12 +1,12 @@
 import type { Class, Oso } from 'oso';
 import { CompiledOso } from '../polar/compiled-oso.js';
 import { NotCovered } from '../polar/errors.js';
-import { compareInHost, PlainOso } from '../polar/plain-oso.js';
+import { LoadedRules } from '../polar/loaded-rules.js';
+import { compareInHost, PlainOso, type QueriedOso } from '../polar/plain-oso.js';
 import type { EntityAdapter } from './adapter.js';
 import { type Condition, sizeOf } from './condition/condition.js';
 import { comparedOtherwise, equalityOf } from './equality.js';
 import { errors } from './errors.js';
-import { PolicyText } from './policy/find-construct.js';
 import { UnknownRows } from './policy/unknown-rows.js';
 import { FollowedRelation } from './related.js';
 import { type Entity, entityOf, type FieldType, type Schema } from './schema.js';
@@ -14,14 +14,11 @@ import { COMPARE, Unfilterable } from './unfilterable.js';
 
 /** What is needed of an Oso to filter lists. The class `Oso` of the package `oso` has it, whatever its type arguments are. */
 export interface FilteringEngine
-  extends Pick<Oso, 'getFfi' | 'loadFiles' | 'loadStr' | 'query' | 'registerClass' | 'registerConstant'> {
+  extends QueriedOso,
+    Pick<Oso, 'loadFiles' | 'loadStr' | 'registerClass' | 'registerConstant'> {
   authorizedQuery(actor: never, action: never, resourceClass: never): Promise<unknown>;
-  getHost(): Pick<Host, 'externalOp' | 'getType' | 'registerMros' | 'toPolar' | 'types'> & {
-    adapter: unknown;
-  };
+  getHost(): ReturnType<QueriedOso['getHost']> & { adapter: unknown };
 }
-
-type Host = ReturnType<Oso['getHost']>;
 
 const registered = new WeakSet<FilteringEngine>();
 
@@ -68,7 +65,7 @@ export function registerSchema(oso: FilteringEngine, schema: Schema): void {
 
 /** What reads the policy of an Oso. */
 interface PolicyReader {
-  readonly text: PolicyText;
+  readonly text: LoadedRules;
   readonly evaluator: Evaluator;
 }
 
@@ -77,7 +74,7 @@ const readers = new WeakMap<FilteringEngine, PolicyReader>();
 function readerOf(oso: FilteringEngine): PolicyReader {
   let reader = readers.get(oso);
   if (reader === undefined) {
-    const text = new PolicyText(oso);
+    const text = new LoadedRules(oso);
     reader = { text, evaluator: oso instanceof CompiledOso ? oso : new PlainOso(oso, text) };
     readers.set(oso, reader);
   }
@@ -133,7 +130,7 @@ async function authorizedQuery(
   oso: FilteringEngine,
   evaluator: Evaluator,
   schema: Schema,
-  text: PolicyText,
+  text: LoadedRules,
   actor: unknown,
   action: unknown,
   resourceClass: Class | string,

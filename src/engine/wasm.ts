@@ -15,7 +15,7 @@
  */
 import { createRequire } from 'node:module';
 import type { Oso } from 'oso';
-import shared from 'oso/dist/src/polar_wasm_api.js';
+import { wasmModule as shared, WASM_FILE } from './oso-internals.js';
 
 /** Oso's engine for one policy, as the WebAssembly module has it. */
 export type RawEngine = ReturnType<Oso['getFfi']>;
@@ -130,7 +130,7 @@ export function soundInstance(): WasmInstance {
 function instantiate(): WasmModule {
   try {
     const require = createRequire(import.meta.url);
-    const file = require.resolve('oso/dist/src/polar_wasm_api.js');
+    const file = require.resolve(WASM_FILE);
     const known = require.cache[file];
     delete require.cache[file];
     try {

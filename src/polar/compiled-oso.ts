@@ -1,11 +1,11 @@
 import { defaultEqualityFn, Oso } from 'oso';
+import { Predicate } from '../engine/oso-internals.js';
 import { type Engine, type LoadedPolicy, Seat, SIBLING } from '../engine/seat.js';
 import { soundInstance } from '../engine/wasm.js';
 import { CompiledPolicy, checkClasses, readPolicy } from './compile/policy.js';
 import { describePlace, NotCovered, PolicyError, type PolicyPlace } from './errors.js';
 import type { Budget } from './evaluate/machine.js';
 import type { Observer } from './observe.js';
-import { Predicate } from './oso-internals.js';
 import { type Alternatives, type Bindings, type CompiledQuery, compileQuery, Query } from './query.js';
 import { PolicySource, placeOf } from './syntax/source.js';
 import { type EqualityFn, PolicyHost } from './values/host.js';

@@ -1,30 +1,36 @@
 import type { Oso } from 'oso';
 import { Variable } from 'oso';
-import type { PolicyText } from '../data-filtering/policy/find-construct.js';
-import type { FilteringEngine } from '../data-filtering/register-entities.js';
 import type { LoadedPolicy } from '../engine/seat.js';
 import { CompiledPolicy } from './compile/policy.js';
 import { DEFAULT_BUDGET } from './compiled-oso.js';
 import { NotCovered } from './errors.js';
+import type { LoadedRules } from './loaded-rules.js';
 import { type Alternatives, Query } from './query.js';
 import { PolicyHost } from './values/host.js';
 import type { Unknowns } from './values/unknown.js';
 
+type Host = ReturnType<Oso['getHost']>;
+
+/** What is needed of an Oso to evaluate its policies. The class `Oso` of the package `oso` has it. */
+export interface QueriedOso extends Pick<Oso, 'getFfi' | 'query'> {
+  getHost(): Pick<Host, 'externalOp' | 'getType' | 'registerMros' | 'toPolar' | 'types'>;
+}
+
 /**
- * Evaluates the policies of an Oso that is no CompiledOso with values that are not known, as CompiledOso does.
+ * Evaluates the policies of an Oso that is not a CompiledOso with values that are not known, as CompiledOso does.
  *
  * Oso's own partial evaluation is not made use of. What it leaves open of `not` is another thing where a value is nil, it
  * names the columns of related rows by their class alone, it forgets which class a row has to be of, and there are
  * policies at which it panics.
  */
 export class PlainOso {
-  readonly #oso: FilteringEngine;
-  readonly #text: PolicyText;
+  readonly #oso: QueriedOso;
+  readonly #text: LoadedRules;
   #compiled: Promise<{ policy: CompiledPolicy; host: PolicyHost }> | undefined;
   #compiledOf: LoadedPolicy | undefined;
   #revision: number | undefined;
 
-  constructor(oso: FilteringEngine, text: PolicyText) {
+  constructor(oso: QueriedOso, text: LoadedRules) {
     this.#oso = oso;
     this.#text = text;
   }
@@ -68,7 +74,7 @@ export class PlainOso {
 
 /** Compares two values as an Oso does: it keeps its `equalityFn` to itself, and answers by it. */
 export function compareInHost(
-  oso: FilteringEngine,
+  oso: QueriedOso,
   operator: 'Eq' | 'Neq',
   left: unknown,
   right: unknown,

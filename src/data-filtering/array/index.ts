@@ -4,7 +4,8 @@ import { type EntityAdapter, entityAdapter } from '../adapter.js';
 import { requireValue } from '../check-value.js';
 import type { Column, Operator } from '../condition/condition.js';
 import { type Translation, translate } from '../condition/translate.js';
-import { describedSchema, type SchemaDescription } from '../describe.js';
+import { describedSchema } from '../describe.js';
+import type { SchemaDescription } from '../description.js';
 import { type EqualityFn, equalityOf } from '../equality.js';
 import { errors } from '../errors.js';
 import { type FilteringEngine, registerSchema } from '../register-entities.js';
@@ -17,7 +18,7 @@ export type {
   FieldTypeDescription,
   RelationDescription,
   SchemaDescription,
-} from '../describe.js';
+} from '../description.js';
 
 type Row = object;
 

@@ -1,4 +1,4 @@
-import { Dict } from '../../polar/oso-internals.js';
+import { Dict } from '../../engine/oso-internals.js';
 import type { Field, FieldType } from '../schema.js';
 import { Unfilterable } from '../unfilterable.js';
 import {

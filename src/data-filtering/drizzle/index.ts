@@ -44,7 +44,7 @@ import { type FilteringEngine, registerSchema } from '../register-entities.js';
 import { type Entity, entityOf, type JoinTable } from '../schema.js';
 import { type DrizzleEntities, type DrizzleSchema, drizzleSchema } from './schema.js';
 
-export type { FieldPairs } from '../describe.js';
+export type { FieldPairs } from '../description.js';
 export type { DrizzleEntities, DrizzleEntity, DrizzleRelation } from './schema.js';
 
 /**

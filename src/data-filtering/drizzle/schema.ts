@@ -4,7 +4,7 @@ import { getTableConfig as getSqliteTableConfig, SQLiteColumn, SQLiteTable } fro
 import type { Class } from 'oso';
 import { given } from '../../options.js';
 import type { Dialect } from '../condition/sql-translation.js';
-import type { FieldPairs } from '../describe.js';
+import type { FieldPairs } from '../description.js';
 import { errors } from '../errors.js';
 import type { Entity, EntityRelation, Field, FieldType, JoinColumns, JoinTable } from '../schema.js';
 

@@ -28,7 +28,8 @@ import {
   sqlTranslation,
 } from '../condition/sql-translation.js';
 import { type Translation, translate } from '../condition/translate.js';
-import { describedSchema, type SchemaDescription } from '../describe.js';
+import { describedSchema } from '../describe.js';
+import type { SchemaDescription } from '../description.js';
 import { type EqualityFn, equalityOf } from '../equality.js';
 import { errors } from '../errors.js';
 import { type FilteringEngine, registerSchema } from '../register-entities.js';
@@ -41,7 +42,7 @@ export type {
   FieldTypeDescription,
   RelationDescription,
   SchemaDescription,
-} from '../describe.js';
+} from '../description.js';
 
 /**
  * What `authorizedQuery` answers with: a query of Kysely's own, that selects all columns of the table.

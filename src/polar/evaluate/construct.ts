@@ -1,5 +1,5 @@
+import { KwargsError } from '../../engine/oso-internals.js';
 import { NotCovered } from '../errors.js';
-import { KwargsError } from '../oso-internals.js';
 import { isThenable } from '../values/host.js';
 import { deref, Instance, Logical, UNMADE } from '../values/values.js';
 import type { Build, Code, Machine, PlaceOf } from './machine.js';

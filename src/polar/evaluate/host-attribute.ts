@@ -1,6 +1,6 @@
 import type { Relation } from 'oso';
+import { KwargsError } from '../../engine/oso-internals.js';
 import { NotCovered, runtimeError } from '../errors.js';
-import { KwargsError } from '../oso-internals.js';
 import { isThenable } from '../values/host.js';
 import type { Value } from '../values/values.js';
 import type { Code, Machine, PlaceOf } from './machine.js';

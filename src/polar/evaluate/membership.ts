@@ -1,5 +1,5 @@
+import { InvalidIteratorError } from '../../engine/oso-internals.js';
 import { NotCovered, runtimeError } from '../errors.js';
-import { InvalidIteratorError } from '../oso-internals.js';
 import { isThenable } from '../values/host.js';
 import { Unknown, type Unknowns } from '../values/unknown.js';
 import {

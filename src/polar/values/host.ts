@@ -1,14 +1,14 @@
 import { defaultEqualityFn, type Oso, Relation, Variable } from 'oso';
-import { type AnyClass, ancestors, constructorOf, isConstructor } from '../../guard/class-of.js';
-import { guardHost, makeDictionary } from '../../guard/guarded-host.js';
-import { Extent, itemsOf, refuseInexact, wellFormed } from '../../guard/limits.js';
-import { NotCovered } from '../errors.js';
 import {
   Expression,
   Pattern as OsoPattern,
   UnregisteredClassError as OsoUnregisteredClassError,
   Predicate,
-} from '../oso-internals.js';
+} from '../../engine/oso-internals.js';
+import { type AnyClass, ancestors, constructorOf, isConstructor } from '../../guard/class-of.js';
+import { guardHost, makeDictionary } from '../../guard/guarded-host.js';
+import { Extent, itemsOf, refuseInexact, wellFormed } from '../../guard/limits.js';
+import { NotCovered } from '../errors.js';
 import { sortFields } from '../syntax/tree.js';
 import { Unknown } from './unknown.js';
 import {

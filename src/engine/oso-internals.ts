@@ -5,13 +5,14 @@
 
 export { Expression } from 'oso/dist/src/Expression.js';
 export {
-  InlineQueryFailedError,
   InvalidIteratorError,
   KwargsError,
-  PolarFileExtensionError,
-  PolarFileNotFoundError,
   UnregisteredClassError,
 } from 'oso/dist/src/errors.js';
 export { Pattern } from 'oso/dist/src/Pattern.js';
 export { Predicate } from 'oso/dist/src/Predicate.js';
+export { default as wasmModule } from 'oso/dist/src/polar_wasm_api.js';
 export { Dict } from 'oso/dist/src/types.js';
+
+/** The file of Oso's WebAssembly module, to be evaluated once more. */
+export const WASM_FILE = 'oso/dist/src/polar_wasm_api.js';

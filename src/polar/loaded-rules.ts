@@ -1,10 +1,10 @@
-import { type EngineOwner, type LoadedPolicy, Seat } from '../../engine/seat.js';
-import { type Policy, readPolicy } from '../../polar/compile/policy.js';
-import { PolicySource } from '../../polar/syntax/source.js';
-import type { Rule, Term } from '../../polar/syntax/tree.js';
+import { type EngineOwner, type LoadedPolicy, Seat } from '../engine/seat.js';
+import { type Policy, readPolicy } from './compile/policy.js';
+import { PolicySource } from './syntax/source.js';
+import type { Rule, Term } from './syntax/tree.js';
 
-/** The text of the policy that an Oso has loaded. Oso's engine keeps it to itself, so it is noted on its way there. */
-export class PolicyText {
+/** The rules that an Oso has loaded. Oso's engine keeps them to itself, so their text is noted on its way there. */
+export class LoadedRules {
   readonly #seat: Seat;
   #readOf: LoadedPolicy | undefined;
   #policy: Policy | undefined;
@@ -23,7 +23,7 @@ export class PolicyText {
     return this.#seat.revision;
   }
 
-  /** The rules that were loaded; undefined where that was before the text was noted, or where it cannot be read. */
+  /** The rules by name; undefined if they were loaded before their text was noted, or cannot be read. */
   get policy(): Policy | undefined {
     const { loaded } = this;
     if (loaded === undefined || loaded.texts.length === 0) return undefined;
