@@ -9,7 +9,7 @@ import { CompiledOso } from 'koa-oso/polar';
 import * as typeorm from 'koa-oso/typeorm';
 import { Kysely, PostgresDialect, SqliteDialect, sql } from 'kysely';
 import pg from 'pg';
-import { type ColumnType, DataSource, EntitySchema } from 'typeorm';
+import { type ColumnType, DataSource, EntitySchema, type SelectQueryBuilder } from 'typeorm';
 import { forKysely, openSqlJs } from '../support/sql-js.js';
 import { CREATE_COLLATION } from './support/tables.js';
 
@@ -268,6 +268,8 @@ interface Store {
   oso(): CompiledOso;
   /** As the ORM reads them, for policies; of what it refuses to read, undefined. */
   load(): Promise<readonly (Thing | undefined)[]>;
+  /** The keys of the rows in a list. */
+  listed(query: never): Promise<Thing[]>;
   /** How the database goes about a query. */
   planOf(query: unknown): Promise<string>;
   close(): Promise<void>;
@@ -311,6 +313,8 @@ async function kyselyStore(column: HostileColumn): Promise<Store> {
         }
       });
     },
+    listed: (query: { select(column: string): { execute(): Promise<Thing[]> } }) =>
+      query.select('id').execute(),
     planOf: async query => {
       const { sql: text, parameters } = (
         query as { compile(): { sql: string; parameters: readonly unknown[] } }
@@ -346,8 +350,19 @@ async function drizzleStore(column: HostileColumn): Promise<Store> {
     },
     load: async () => {
       const rows = await (db as { select(): { from(of: object): Promise<object[]> } }).select().from(table);
-      return drizzle.instancesOf<Thing>(entities, Thing, rows);
+      return rows.map(row => {
+        try {
+          return drizzle.instancesOf<Thing>(entities, Thing, [row])[0];
+        } catch {
+          // It holds what its column should not.
+          return undefined;
+        }
+      });
     },
+    listed: async (query: { id: unknown }) =>
+      (db as unknown as { select(of: object): { from(of: unknown): Promise<Thing[]> } })
+        .select({ id: query.id })
+        .from(query),
     planOf: async query => {
       const select = (
         db as { select(): { from(of: unknown): { toSQL(): { sql: string; params: unknown[] } } } }
@@ -404,6 +419,7 @@ async function typeormStore(column: HostileColumn): Promise<Store> {
       return oso;
     },
     load: () => dataSource.getRepository(Thing).find(),
+    listed: (query: SelectQueryBuilder<Thing>) => query.select('Thing.id', 'id').getRawMany<Thing>(),
     planOf: async query => {
       const [text, parameters] = (
         query as { getQueryAndParameters(): [string, unknown[]] }
@@ -473,16 +489,8 @@ for (const [orm, open] of Object.entries(stores)) {
             await oso.loadStr(`allow(actor, "read", t: Thing) if ${condition} and actor = actor;`);
             let list: Thing[];
             try {
-              const query = (await oso.authorizedQuery(actor, 'read', Thing)) as {
-                select(...columns: string[]): { getRawMany(): Promise<Thing[]>; execute(): Promise<Thing[]> };
-              };
               // Rows that the ORM cannot read are asked for by their keys.
-              list =
-                orm === 'TypeORM'
-                  ? await query.select('Thing.id', 'id').getRawMany()
-                  : orm === 'Kysely'
-                    ? await query.select('id').execute()
-                    : ((await oso.authorizedResources(actor, 'read', Thing)) as Thing[]);
+              list = await store.listed((await oso.authorizedQuery(actor, 'read', Thing)) as never);
             } catch (error) {
               if ((error as { code?: string }).code === 'ERR_KOA_OSO_UNFILTERABLE_POLICY') continue;
               throw new Error(condition, { cause: error });
