@@ -1,7 +1,8 @@
 /**
  * Turns of the event loop. All policies of the process share one slice of each turn, however many there are: when it is
- * over, they queue up for the turns that follow, and one goes on in each. So a thousand long decisions at once keep timers,
- * sockets and short decisions waiting no longer than one does.
+ * over, they queue up for the turns that follow, and one goes on in each. So long decisions that are under way keep timers,
+ * sockets and short decisions waiting no longer than one does. Each begins in the turn in which it is asked, though: a hundred
+ * that are asked in one go convert what they look at first in that turn.
  */
 
 const SLICE_MILLISECONDS = 4;
