@@ -9,7 +9,7 @@ describe('RequestOutcome', () => {
     const happened: string[] = [];
     const guard = {
       isHeadSent: false,
-      withhold: ({ message }: Error) => happened.push(`withheld: ${message}`),
+      refuse: ({ message }: Error) => happened.push(`withheld: ${message}`),
       refuseLate: ({ message }: Error) => happened.push(`told: ${message}`),
     };
     return { happened, guard, of: guard as unknown as ResponseGuard };

@@ -66,7 +66,7 @@ export class RequestOutcome {
     const isFirst = this.#refusal === undefined;
     this.#refusal ??= refusal;
     if (!this.#isClosed) {
-      if (isFirst) this.guard.withhold(refusal);
+      if (isFirst) this.guard.refuse(refusal);
     } else if (!this.#isError || this.guard.isHeadSent) this.guard.refuseLate(refusal);
     this.#outer?.refuse(refusal);
   }

@@ -1,7 +1,7 @@
 import type { Context, Middleware } from 'koa';
 import { errors, statusOf, thrownBy } from './errors.js';
 import { requestOso } from './request-oso.js';
-import { isAnswered, isErrorOrNothing, isOnItsWay } from './response.js';
+import { isAnswered, isBodiless, isErrorOrNothing, isOnItsWay } from './response.js';
 
 /** See {@link KoaOso.requireAuthorization}. */
 export function requireAuthorization(): Middleware {
@@ -40,12 +40,11 @@ function needsNone(ctx: Context): boolean {
 
 /** The same of the head that is about to be written. A status alone is not a word of the application: it begins as 404. */
 function headNeedsNone(ctx: Context, status: number, isKoas: () => boolean): boolean {
-  if (status >= 400) return isAnswered(ctx) || isKoas();
+  if (status >= 400) return isAnswered(ctx) || (isBodiless(ctx) && isKoas());
   return isAutomatic(ctx) && isKoas();
 }
 
 function isAutomatic(ctx: Context): boolean {
-  const { body, method, _matchedRoute } = ctx;
-  const isBodiless = body === undefined || body === null || body === '';
-  return method === 'OPTIONS' && _matchedRoute === undefined && !isOnItsWay(ctx) && isBodiless;
+  const { method, _matchedRoute } = ctx;
+  return method === 'OPTIONS' && _matchedRoute === undefined && !isOnItsWay(ctx) && isBodiless(ctx);
 }

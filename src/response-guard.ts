@@ -1,9 +1,9 @@
-import type { ServerResponse } from 'node:http';
+import { type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Context } from 'koa';
 import { currentOso } from './current-request.js';
 import { statusOf } from './errors.js';
 import { define } from './own-properties.js';
-import { cut, isAnswered, isOnItsWay, isUpgraded } from './response.js';
+import { cut, isAnswered, isOnItsWay, isUpgraded, takeBackTrailers } from './response.js';
 
 /** What may be said against the head that is about to be written: the error that has to be answered in its place. */
 type Objection = (status: number, isKoas: () => boolean) => Error | undefined;
@@ -22,12 +22,15 @@ interface Run {
   reads: boolean;
   setsBody: boolean;
   isIgnored: boolean;
+  /** The words beside the status. */
+  message: string | undefined;
   readonly headersBefore: [name: string, value: number | string | string[] | undefined][];
   readonly statusBefore: number;
   readonly wasStatusSet: boolean;
 }
 
 const HEAD_ALONE = Symbol('the head alone');
+const REFUSED = Symbol('refused');
 
 /**
  * Stands between a request and the head of its response, until this is written: by Koa, by a handler of its own accord,
@@ -40,7 +43,8 @@ export class ResponseGuard {
   readonly #headersBefore: ReturnType<ServerResponse['getHeaders']>;
   readonly #objections: Objection[] = [];
   #isWatching = false;
-  #isHeadPassed = false;
+  /** Whether one of the response's own methods runs that was let pass: what it calls of the others passes as well. */
+  #isPassing = false;
   #isOver = false;
   #told: Error | undefined;
   #reason: Error | undefined;
@@ -48,6 +52,8 @@ export class ResponseGuard {
   #isAnswered = false;
   #run: Run | undefined;
   #setHeader: ServerResponse['setHeader'] | undefined;
+  /** The words beside the status that an error handler set. */
+  #message: string | undefined;
 
   /** Whether what is around koa-oso has its turn again. */
   isHandlerDone = false;
@@ -85,20 +91,22 @@ export class ResponseGuard {
     const { writeHead, write, end, flushHeaders } = res;
     // What is handed over goes on as it is: the methods are overloaded, and others may stand in front and behind.
     const writeHeadIfAllowed = (...args: unknown[]) => {
-      if (this.#passes(Number(args[0]))) Reflect.apply(writeHead, res, args);
+      this.#pass(writeHead, args, Number(args[0]));
       return res;
     };
-    const writeIfAllowed = (...args: unknown[]) =>
-      this.#passes(res.statusCode, args[0] ?? null) ? Reflect.apply(write, res, args) : true;
+    const writeIfAllowed = (...args: unknown[]) => {
+      const outcome = this.#pass(write, args, res.statusCode, args[0] ?? null);
+      return outcome === REFUSED || outcome;
+    };
     const endIfAllowed = (...args: unknown[]) => {
-      if (this.#passes(res.statusCode, args[0] ?? null)) Reflect.apply(end, res, args);
+      this.#pass(end, args, res.statusCode, args[0] ?? null);
       return res;
     };
     res.writeHead = writeHeadIfAllowed;
-    res.write = writeIfAllowed;
+    res.write = writeIfAllowed as typeof write;
     res.end = endIfAllowed;
     res.flushHeaders = () => {
-      if (this.#passes(res.statusCode)) flushHeaders.call(res);
+      this.#pass(flushHeaders, [], res.statusCode);
     };
   }
 
@@ -113,6 +121,7 @@ export class ResponseGuard {
     const { res, response } = this.#ctx;
     if (res.headersSent) return;
     for (const name of res.getHeaderNames()) res.removeHeader(name);
+    takeBackTrailers(this.#ctx);
     setOf(response, 'body', undefined);
     for (const [name, value] of Object.entries(this.#headersBefore)) {
       if (value !== undefined) res.setHeader(name, value);
@@ -139,6 +148,16 @@ export class ResponseGuard {
     if (isOnItsWay(this.#ctx)) this.#cut();
     else this.withhold(error, statusOf(error));
     return error;
+  }
+
+  /**
+   * Takes back what is not sent, as a check is refused while the handler is at it. If the head is sent, it cuts at once: a
+   * handler that goes on would send the rest.
+   */
+  refuse(error: Error): void {
+    const { headerSent, res } = this.#ctx;
+    if (!headerSent && !isUpgraded(this.#ctx)) this.withhold(error);
+    else if (!res.writableFinished) this.#cut();
   }
 
   /** The same for an error that was thrown already: Koa answers with it, if the head is not sent. */
@@ -169,11 +188,22 @@ export class ResponseGuard {
     return status >= 300 && isKoas() && this.isAnswerOfErrorHandler ? undefined : this.#reason;
   }
 
+  /** Calls a method of the response, if it may write. Whether it may write again is asked again, until the head is written. */
+  #pass(method: unknown, args: unknown[], status: number, chunk?: unknown): unknown {
+    if (!this.#passes(status, chunk)) return REFUSED;
+    const wasPassing = this.#isPassing;
+    this.#isPassing = true;
+    try {
+      return Reflect.apply(method as () => unknown, this.#ctx.res, args);
+    } finally {
+      this.#isPassing = wasPassing;
+    }
+  }
+
   /** @param chunk what is written with the head; `HEAD_ALONE` if it is the head alone */
   #passes(status: number, chunk: unknown = HEAD_ALONE): boolean {
     if (this.#isOver) return false;
-    // What the methods call of each other passes.
-    if (this.#isHeadPassed || this.#ctx.headerSent) return true;
+    if (this.#isPassing || this.#ctx.headerSent) return true;
     const isKoas = () => this.#isKoas(chunk);
     for (const objection of this.#objections) {
       const error = objection(status, isKoas);
@@ -181,7 +211,6 @@ export class ResponseGuard {
       this.#refuse(error);
       return false;
     }
-    this.#isHeadPassed = true;
     return true;
   }
 
@@ -191,7 +220,7 @@ export class ResponseGuard {
     this.#told = error;
     if (this.isHandlerDone && respond !== false && !isUpgraded(this.#ctx)) {
       // As Koa answers an error that is thrown; it tells the event as well.
-      this.#isHeadPassed = true;
+      this.#isPassing = true;
       this.#ctx.onerror(error);
       this.#isOver = true;
       if (!res.headersSent) this.#cut();
@@ -226,6 +255,7 @@ export class ResponseGuard {
       reads: false,
       setsBody: false,
       isIgnored: false,
+      message: undefined,
       headersBefore: [],
       statusBefore: this.#ctx.res.statusCode,
       wasStatusSet: isAnswered(this.#ctx),
@@ -240,6 +270,7 @@ export class ResponseGuard {
   #endRun(): void {
     const run = this.#run;
     this.#run = undefined;
+    if (run?.answers && run.message !== undefined) this.#message = run.message;
     if (!run?.setsBody) return;
     if (run.answers || run.reads) this.#isAnswered = true;
     else this.#undo(run);
@@ -291,7 +322,8 @@ export class ResponseGuard {
   }
 
   #watchHeaders(): void {
-    const { res } = this.#ctx;
+    const { req, res } = this.#ctx;
+    if (req.httpVersionMajor < 2) this.#watchMessage();
     const { setHeader, appendHeader } = res;
     this.#setHeader = setHeader;
     res.setHeader = (name, value) => {
@@ -302,6 +334,18 @@ export class ResponseGuard {
       if (this.#mayHaveHeader(name)) appendHeader.call(res, name, value);
       return res;
     };
+  }
+
+  /** The words beside the status count with it alone: Koa sends them as the body if there is none. */
+  #watchMessage(): void {
+    const { res } = this.#ctx;
+    define(res, 'statusMessage', {
+      configurable: true,
+      get: () => (this.#run?.answers && this.#run.message) || this.#message || STATUS_CODES[res.statusCode],
+      set: (message: string) => {
+        if (this.#isWrittenAround() !== false) this.#currentRun().message = message;
+      },
+    });
   }
 
   #mayHaveHeader(name: string): boolean {

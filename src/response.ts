@@ -1,10 +1,11 @@
 import { constants, type Http2Stream } from 'node:http2';
 import type { Context } from 'koa';
+import { propertyOf } from './own-properties.js';
 
 /** Whether somebody set a status, as opposed to Koa's 404 for no answer at all. */
 export function isAnswered(ctx: Context): boolean {
   // Koa keeps under this name whether a status was set. If Koa drops it, every response counts as unanswered: we fail closed.
-  return (ctx.response as { _explicitStatus?: boolean })._explicitStatus === true;
+  return propertyOf(ctx.response, '_explicitStatus') === true;
 }
 
 /** Whether the response is out of Koa's hands: begun, or left to the handler. */
@@ -19,7 +20,14 @@ export function isAnsweredWithError(ctx: Context): boolean {
 
 /** Whether the response tells of an error or of nothing, Koa's 404; without a word from the application, that is. */
 export function isErrorOrNothing(ctx: Context): boolean {
-  return ctx.respond !== false && ctx.status >= 400 && (isAnswered(ctx) || !ctx.headerSent);
+  return (
+    ctx.respond !== false && ctx.status >= 400 && (isAnswered(ctx) || (!ctx.headerSent && isBodiless(ctx)))
+  );
+}
+
+/** Whether Koa has nothing to send. */
+export function isBodiless({ body }: Context): boolean {
+  return body === undefined || body === null || body === '';
 }
 
 /** Whether the connection was upgraded: then the response has no socket, and the handler writes to that of the request. */
@@ -31,9 +39,20 @@ export function isUpgraded({ req, res }: Context): boolean {
 /** Ends the connection so that the client sees that it was cut: a stream of HTTP/2 that is just destroyed ends well. */
 export function cut(ctx: Context): void {
   const { req, res } = ctx;
-  const { stream } = res as { stream?: Http2Stream };
+  const stream = propertyOf(res, 'stream') as Http2Stream | undefined;
   // Of a request that is through, the connection belongs to the next one: its socket is left alone.
   if (stream !== undefined) stream.close(constants.NGHTTP2_INTERNAL_ERROR);
   else if (isUpgraded(ctx)) req.socket.destroy();
   res.destroy();
+}
+
+/** Takes back the trailers that were set. No more are sent: nothing says who would set them. */
+export function takeBackTrailers({ res }: Context): void {
+  const stream = propertyOf(res, 'stream') as Http2Stream | undefined;
+  // HTTP/2 asks for them when the body is through, and sends none if nobody listens.
+  if (stream !== undefined) stream.removeAllListeners('wantTrailers');
+  else if (!Object.hasOwn(res, 'addTrailers')) {
+    res.addTrailers({});
+    res.addTrailers = () => {};
+  }
 }

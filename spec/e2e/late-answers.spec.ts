@@ -655,6 +655,158 @@ describe('what is answered late', () => {
     });
   });
 
+  describe('with a check that is denied after the head was written', () => {
+    const ways: [string, (ctx: Context) => Promise<void>][] = [
+      ['swallowed', async ctx => await deny(ctx).catch(() => {})],
+      ['not awaited', async ctx => void deny(ctx)],
+      ['handed on', async ctx => void deny(ctx).finally(() => {})],
+    ];
+    for (const [name, denied] of ways) {
+      for (const required of [true, false]) {
+        it(`cuts at once, before the handler sends the rest: ${name}${required ? '' : ', without requireAuthorization()'}`, async () => {
+          const { app, errors } = await appOf(
+            async ctx => {
+              await ctx.oso.authorize(new Expense('2', 'bob'), { action: 'read' });
+              ctx.respond = false;
+              ctx.res.writeHead(200);
+              ctx.res.write('begun');
+              await denied(ctx);
+              await sleep(20);
+              ctx.res.write(SECRET);
+              ctx.res.end(SECRET);
+            },
+            { required },
+          );
+          const received = await rawly(app, 'GET / HTTP/1.1\r\nHost: x\r\n\r\n');
+          expect(received).not.to.contain(SECRET);
+          await sleep(40);
+          expect(codeOf(errors)).to.equal('ERR_KOA_OSO_FORBIDDEN');
+        });
+      }
+    }
+  });
+
+  describe('what goes out beside headers and body', () => {
+    const page: Middleware = async (ctx, next) => {
+      try {
+        await next();
+      } catch (error) {
+        ctx.status = (error as { status: number }).status;
+        await sleep(30);
+      }
+    };
+    const hello = 'GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n';
+
+    it('does not have the words beside the status from a refused handler', async () => {
+      for (const set of [
+        (ctx: Context) => {
+          ctx.message = SECRET;
+        },
+        (ctx: Context) => {
+          ctx.res.statusMessage = SECRET;
+        },
+      ]) {
+        const { app } = await appOf(ctx => Promise.all([deny(ctx), load().then(() => set(ctx))]), {
+          around: [page],
+        });
+        const received = await rawly(app, hello);
+        expect(received).to.match(/^HTTP\/1\.1 403 Forbidden\r\n/);
+        expect(received).not.to.contain(SECRET);
+      }
+    });
+
+    it('has the words that an error handler sets with the status', async () => {
+      const { app } = await appOf(deny, {
+        around: [
+          async (ctx, next) => {
+            await next().catch(error => {
+              ctx.status = error.status;
+              ctx.message = 'Not for you';
+            });
+          },
+        ],
+      });
+      const received = await rawly(app, hello);
+      expect(received).to.match(/^HTTP\/1\.1 403 Not for you\r\n/);
+      expect(received).to.match(/\r\n\r\nNot for you$/);
+    });
+
+    it('does not have trailers of a refused handler', async () => {
+      const streamed: Middleware = async (ctx, next) => {
+        await next().catch(async error => {
+          ctx.status = error.status;
+          ctx.body = Readable.from(['page']);
+          await sleep(30);
+        });
+      };
+      const trail = (ctx: Context) => ctx.res.addTrailers({ 'x-secret': SECRET });
+      for (const handler of [
+        (ctx: Context) => {
+          trail(ctx);
+          return deny(ctx);
+        },
+        (ctx: Context) => Promise.all([deny(ctx), load().then(() => trail(ctx))]),
+      ] as Middleware[]) {
+        const { app } = await appOf(handler, { around: [streamed] });
+        expect(await rawly(app, hello)).not.to.contain(SECRET);
+
+        const server = http2.createServer(app.callback()).listen(0);
+        await once(server, 'listening');
+        const client = http2.connect(`http://localhost:${(server.address() as AddressInfo).port}`);
+        try {
+          const stream = client.request({ ':path': '/' });
+          let trailers: unknown;
+          stream.on('trailers', received => {
+            trailers = received;
+          });
+          expect(String(await Readable.from(stream).toArray())).to.equal('page');
+          expect(trailers).to.equal(undefined);
+        } finally {
+          client.close();
+          server.close();
+        }
+      }
+    });
+  });
+
+  it('asks again at the head, if what wanted to write it has failed', async () => {
+    const attempts: ((ctx: Context) => void)[] = [
+      ctx => ctx.res.write(undefined),
+      ctx => {
+        ctx.status = 404;
+        ctx.res.writeHead(404, { 'x-broken': 'a\nb' });
+      },
+    ];
+    for (const attempt of attempts) {
+      const { app, errors } = await appOf(async ctx => {
+        expect(() => attempt(ctx)).to.throw();
+        ctx.res.statusCode = 200;
+        ctx.res.end(SECRET);
+      });
+      expect(await rawly(app, 'GET / HTTP/1.1\r\nHost: x\r\n\r\n')).not.to.contain(SECRET);
+      expect(codeOf(errors)).to.equal('ERR_KOA_OSO_AUTHORIZATION_MISSING');
+    }
+  });
+
+  it('is refused whatever Object.prototype says of statuses and streams', async () => {
+    const polluted = Object.prototype as { _explicitStatus?: boolean; stream?: string };
+    const { app } = await appOf(async ctx => {
+      if ('written' in ctx.query) ctx.res.write(SECRET);
+      ctx.body = SECRET;
+    });
+    for (const path of ['/', '/?written']) {
+      polluted._explicitStatus = true;
+      polluted.stream = 'x';
+      try {
+        const received = await rawly(app, `GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`);
+        expect(received).not.to.contain(SECRET);
+      } finally {
+        delete polluted._explicitStatus;
+        delete polluted.stream;
+      }
+    }
+  });
+
   describe('a connection that is kept alive', () => {
     it('is left to the next request by a refusal that comes when the answer is through', async () => {
       const { app, errors } = await appOf(
