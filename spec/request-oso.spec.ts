@@ -58,6 +58,25 @@ describe('RequestOso', () => {
   });
 
   describe('authorize', () => {
+    it('ends also if the unauthorized action asks for what is denied, be it awaited or not', async () => {
+      for (const awaited of [true, false]) {
+        let calls = 0;
+        const { router, send } = await setUp({
+          unauthorizedAction: async ctx => {
+            calls++;
+            await ctx.oso.authorize(rent, { action: 'read' });
+          },
+        });
+        router.get('/', ctx => {
+          const check = ctx.oso.authorize(rent, { action: 'read' });
+          if (awaited) return check;
+          ctx.body = 'secret';
+        });
+        await send('/', 'bob').timeout(5000).expect(403, 'Forbidden');
+        expect(calls).to.equal(100);
+      }
+    });
+
     it('hands the unauthorized action the denial', async () => {
       const denials: Denial[] = [];
       const { router, send, koaOso } = await setUp({

@@ -87,6 +87,8 @@ export class RequestOso<Actor = DefaultActor, Action = DefaultAction> {
   /** Which policy of an Oso this request goes by; kept by the outermost for those within. */
   #policies: Map<PolicyEngine, HeldPolicy> | undefined;
   #actor: Actor | null | Promise<Actor | null> | undefined;
+  /** How many denials the unauthorized action is answering. */
+  #answering = 0;
 
   /** @internal How the checks of this request force it to end. */
   readonly outcome: RequestOutcome;
@@ -486,7 +488,14 @@ export class RequestOso<Actor = DefaultActor, Action = DefaultAction> {
     // Whatever the unauthorized action did would tell the resource from one that is missing.
     if (hides) return endWith(this.#ctx, 404);
     const denial = { ...decision, allowed: false, status: 403 } as Denial<never, never>;
-    await this.#settings.unauthorizedAction(this.#ctx, denial);
+    // One that asks for what is denied as well would call itself for ever, and nothing else would have its turn.
+    if (this.#answering >= MAX_ANSWERING) return denyByDefault(this.#ctx);
+    this.#answering++;
+    try {
+      await this.#settings.unauthorizedAction(this.#ctx, denial);
+    } finally {
+      this.#answering--;
+    }
     // It returned, perhaps after a redirect, which must not be followed.
     this.#ctx.remove('Location');
     return denyByDefault(this.#ctx);
@@ -509,6 +518,9 @@ export function requestOso(ctx: Context): RequestOso<unknown, unknown> {
   if (oso === undefined) throw errors.middlewareMissing();
   return oso;
 }
+
+/** How many denials of one request the unauthorized action answers at a time. */
+const MAX_ANSWERING = 100;
 
 const ALLOW: Ask<boolean> = (oso, actor, action, resource) => oso.isAllowed(actor, action, resource);
 
