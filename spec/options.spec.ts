@@ -234,6 +234,40 @@ describe('options', () => {
       });
     }
 
+    for (const [kind, Engine] of [
+      ['Oso', Oso],
+      ['CompiledOso', CompiledOso],
+    ] as const) {
+      for (const [name, value] of [
+        ['Debug', { message: '' }],
+        ['Done', true],
+        ['Result', { bindings: new Map() }],
+        ['ExternalIsSubclass', { call_id: 1, left_class_tag: 'User', right_class_tag: 'User' }],
+        ['String', 'x'],
+        ['Number', { Integer: 1 }],
+        ['Boolean', true],
+        ['Dictionary', { fields: new Map() }],
+        ['get', true],
+      ] as const) {
+        it(`${name}, in what the engine of ${kind} says, and while its policy is replaced`, async () => {
+          const oso = new Engine();
+          oso.registerClass(User);
+          const koaOso = new KoaOso({ oso });
+          await oso.loadStr('allow(user: User, "leave", team: User) if not user = team.boss;');
+          const boss = new User('ann');
+          const team = Object.assign(new User('team'), { boss });
+          const ask = (user: User) => polluted(name, value, () => oso.isAllowed(user, 'leave', team));
+          expect(await ask(boss)).to.equal(false);
+          expect(await ask(new User('eve'))).to.equal(true);
+          const load = (candidate: Pick<Oso, 'loadStr'>) =>
+            candidate.loadStr('allow(user: User, "leave", team: User) if user = team.boss;\n?= not 1 = 2;');
+          await polluted(name, value, () => koaOso.reloadPolicy(load));
+          expect(await ask(boss)).to.equal(true);
+          expect(await ask(new User('eve'))).to.equal(false);
+        });
+      }
+    }
+
     it('budget, name and the rest, for CompiledOso', async () => {
       const oso = polluted('budget', { steps: 0 }, () => new CompiledOso());
       polluted('name', 'Admin', () => oso.registerClass(User));

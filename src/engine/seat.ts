@@ -62,6 +62,7 @@ export interface EngineOwner {
   getHost(): { readonly types: ReadonlyMap<unknown, unknown>; registerMros(): void };
 }
 
+type RawQuery = ReturnType<RawEngine['newQueryFromTerm']>;
 type Lineage = Parameters<RawEngine['registerMro']>[1];
 
 /** What the engines of siblings have to be told before they load a policy. */
@@ -143,10 +144,13 @@ export class Seat {
         this.#sound().raw.registerMro(name, lineage);
         this.#told.lineages.set(name, lineage);
       },
-      newQueryFromStr: (text: string) => this.#sound().raw.newQueryFromStr(text),
-      newQueryFromTerm: (term: Term) => this.#sound().raw.newQueryFromTerm(term),
+      newQueryFromStr: (text: string) => plainlySpoken(this.#sound().raw.newQueryFromStr(text)),
+      newQueryFromTerm: (term: Term) => plainlySpoken(this.#sound().raw.newQueryFromTerm(term)),
       newId: () => nextId++,
-      nextInlineQuery: () => this.engine.raw.nextInlineQuery(),
+      nextInlineQuery: () => {
+        const query = this.engine.raw.nextInlineQuery();
+        return query && plainlySpoken(query);
+      },
       nextMessage: () => this.#messages.shift() ?? this.engine.raw.nextMessage(),
       buildDataFilter: (...args: Parameters<RawEngine['buildDataFilter']>) =>
         this.engine.raw.buildDataFilter(...args),
@@ -296,10 +300,38 @@ export function siblingOf<AnyOso extends EngineOwner>(oso: AnyOso): AnyOso {
   const make = (oso as { [SIBLING]?(): unknown })[SIBLING];
   const sibling = (make?.call(oso) ?? Reflect.construct(classOfOso(oso), [], oso.constructor)) as AnyOso;
   Seat.of(sibling, true).joinFamilyOf(seat);
-  Object.defineProperties(sibling, Object.getOwnPropertyDescriptors(oso));
   const host = oso.getHost();
-  Object.defineProperty(sibling, 'getHost', { value: () => host, configurable: true, writable: true });
+  const properties = {
+    ...Object.getOwnPropertyDescriptors(oso),
+    getHost: { value: () => host, configurable: true, writable: true },
+  };
+  // A descriptor is read with what is on Object.prototype.
+  for (const descriptor of Object.values(properties)) Object.setPrototypeOf(descriptor, null);
+  Object.defineProperties(sibling, properties);
   return sibling;
+}
+
+/**
+ * A query whose events are nothing but what the engine says. Oso tells events and terms apart by their properties, one kind
+ * after the other, those of `Object.prototype` included: with a `Debug` there, the engine gets no answer to its questions,
+ * and takes that for a no.
+ */
+function plainlySpoken(query: RawQuery): RawQuery {
+  const { nextEvent } = query;
+  query.nextEvent = () => withoutPrototypes(nextEvent.call(query));
+  return query;
+}
+
+function withoutPrototypes(event: unknown): unknown {
+  const open = [event];
+  while (open.length > 0) {
+    const each = open.pop();
+    if (typeof each !== 'object' || each === null) continue;
+    const isCollection = Array.isArray(each) || each instanceof Map;
+    if (!isCollection) Object.setPrototypeOf(each, null);
+    for (const part of isCollection ? each.values() : Object.values(each)) open.push(part);
+  }
+  return event;
 }
 
 /** The class `Oso` of the copy of the package that an Oso is of. */
@@ -331,7 +363,7 @@ function namesIn(texts: readonly PolicyText[]): Set<string> {
 function constantNamed(name: string, raw: RawEngine): Term | undefined {
   let query: ReturnType<RawEngine['newQueryFromStr']>;
   try {
-    query = raw.newQueryFromStr(`koa_oso_constant = ${name}`);
+    query = plainlySpoken(raw.newQueryFromStr(`koa_oso_constant = ${name}`));
   } catch {
     // It cannot be written as a term.
     return undefined;

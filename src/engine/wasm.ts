@@ -93,7 +93,7 @@ export class WasmInstance {
       const event: unknown = query.nextEvent();
       query.free();
       engine.free();
-      return typeof event === 'object' && event !== null && 'Result' in event;
+      return typeof event === 'object' && event !== null && Object.hasOwn(event, 'Result');
     } catch {
       return false;
     }
