@@ -159,6 +159,62 @@ for (const engine of [Oso, CompiledOso]) {
       await send('/read', 'ann').expect(200);
     });
 
+    it('gives up on a policy that takes too long, so that the next one has its turn', async () => {
+      const { koaOso, send } = await start();
+      const load = (candidate: Pick<Oso, 'loadStr'>) => candidate.loadStr(NOBODY);
+      let settle = (): void => {};
+      const never = () =>
+        new Promise<void>(resolve => {
+          settle = resolve;
+        });
+      const hanging = refusalOf(koaOso.reloadPolicy(load, { verify: never, timeout: 30 }));
+      const withinItself = refusalOf(
+        koaOso.reloadPolicy(() => koaOso.reloadPolicy(load, { verify: () => false }), { timeout: 30 }),
+      );
+      const next = koaOso.reloadPolicy(candidate => candidate.loadStr(READ));
+      expect((await hanging).message).to.contain('took more than 30 milliseconds');
+      expect((await withinItself).message).to.contain('took more than 30 milliseconds');
+      await next;
+      settle();
+      await wait(5);
+      await send('/read', 'ann').expect(200);
+      for (const timeout of [0, Number.NaN, '5' as unknown as number]) {
+        const error = await koaOso.reloadPolicy(load, { timeout }).catch(thrown => thrown);
+        expect(error).to.have.property('code', 'ERR_KOA_OSO_INVALID_ARGUMENT');
+      }
+      await koaOso.reloadPolicy(load, { timeout: Number.POSITIVE_INFINITY });
+      await send('/read', 'ann').expect(403);
+    });
+
+    it('waits for what the load function does not wait for', async () => {
+      const { koaOso, send } = await start();
+      const unhandled: unknown[] = [];
+      const note = (error: unknown) => unhandled.push(error);
+      process.on('unhandledRejection', note);
+      try {
+        const refusals: [text: string, reason: string][] = [
+          [`${NOBODY}\n?= 1 = 2;`, 'Inline query failed'],
+          ['allow(', 'hit the end of the file'],
+        ];
+        for (const [text, reason] of refusals) {
+          const load = (candidate: Pick<Oso, 'loadStr'>) => {
+            candidate.loadStr(text);
+          };
+          expect((await refusalOf(koaOso.reloadPolicy(load))).message).to.contain(reason);
+        }
+        await send('/read', 'ann').expect(200);
+        await koaOso.reloadPolicy(async candidate => {
+          await candidate.loadStr('allow(').catch(() => {});
+          candidate.loadStr(`${NOBODY}\n?= 1 = 1;`);
+        });
+        await send('/read', 'ann').expect(403);
+        await wait(5);
+        expect(unhandled).to.deep.equal([]);
+      } finally {
+        process.off('unhandledRejection', note);
+      }
+    });
+
     it('has a request end on the policy by which it began; one that is answered goes by the new one', async () => {
       const { koaOso, router, send, app } = await start();
       const answers: boolean[] = [];

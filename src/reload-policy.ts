@@ -1,5 +1,6 @@
 import { siblingOf } from './engine/seat.js';
 import { errors, type PolicyRefusedError } from './errors.js';
+import { define } from './own-properties.js';
 import { type PolicyEngine, policyInForce, takeOver } from './policy-engine.js';
 
 /**
@@ -22,7 +23,16 @@ export type VerifyPolicy =
 export interface ReloadOptions {
   /** Tries the policy before it takes over. Default: it takes over if it loads. */
   verify?: VerifyPolicy;
+  /**
+   * How many milliseconds loading and trying may take. Later reloads wait for this one, and one that never ended would keep
+   * the old policy in force for good. Default: 60,000; `Infinity` for no limit.
+   */
+  timeout?: number;
 }
+
+const DEFAULT_TIMEOUT = 60_000;
+/** More than that Node takes for one millisecond. */
+const LONGEST_TIMEOUT = 2 ** 31 - 1;
 
 const lastReload = new WeakMap<PolicyEngine, Promise<unknown>>();
 
@@ -40,20 +50,13 @@ export function reloadPolicy(oso: PolicyEngine, load: LoadPolicy, options: Reloa
 async function replacePolicy(
   oso: PolicyEngine,
   load: LoadPolicy,
-  { verify }: ReloadOptions,
+  { verify, timeout = DEFAULT_TIMEOUT }: ReloadOptions,
 ): Promise<string> {
-  const refused = (cause: unknown): PolicyRefusedError => errors.policyRefused(cause);
-  let candidate: PolicyEngine;
-  try {
-    candidate = siblingOf(oso);
-    await load(candidate);
-  } catch (error) {
-    throw refused(error);
+  if (typeof timeout !== 'number' || !(timeout > 0)) {
+    throw errors.invalidArgument('The timeout of a reload is not a number of milliseconds above 0.');
   }
+  const { candidate, loaded } = await within(timeout, tryPolicy(oso, load, verify));
   const { seat } = policyInForce(candidate);
-  const loaded = seat.engine.policy;
-  if (loaded?.version === undefined) throw refused(errors.invalidArgument('The load function loaded none'));
-  await verified(candidate, verify);
   if (seat.engine.policy !== loaded) {
     throw refused(errors.invalidArgument('verify has loaded another one'));
   }
@@ -63,6 +66,56 @@ async function replacePolicy(
     throw refused(error);
   }
   return loaded.version;
+}
+
+async function tryPolicy(oso: PolicyEngine, load: LoadPolicy, verify: VerifyPolicy | undefined) {
+  let candidate: PolicyEngine;
+  try {
+    candidate = siblingOf(oso);
+    const lastLoad = notedLoads(candidate);
+    await load(candidate);
+    await lastLoad();
+  } catch (error) {
+    throw refused(error);
+  }
+  const loaded = policyInForce(candidate).seat.engine.policy;
+  const version = loaded?.version;
+  if (version === undefined) throw refused(errors.invalidArgument('The load function loaded none'));
+  await verified(candidate, verify);
+  return { candidate, loaded: loaded as typeof loaded & { version: string } };
+}
+
+/** Notes what is loaded into a candidate, for a load function that does not wait for it. The last one has to go well. */
+function notedLoads(candidate: PolicyEngine): () => Promise<void> | undefined {
+  let last: Promise<void> | undefined;
+  const noted = (loading: Promise<void>): Promise<void> => {
+    last = loading;
+    // If nobody waits for it, its error is that of the reload.
+    loading.catch(() => {});
+    return loading;
+  };
+  const { loadFiles, loadStr } = candidate;
+  const methods: Pick<PolicyEngine, 'loadFiles' | 'loadStr'> = {
+    loadFiles: filenames => noted(loadFiles.call(candidate, filenames)),
+    loadStr: (contents, filename) => noted(loadStr.call(candidate, contents, filename)),
+  };
+  for (const [name, value] of Object.entries(methods)) define(candidate, name, { value, configurable: true });
+  return () => last;
+}
+
+/** What a trial gives, or a refusal if it takes too long. Whatever it gives after that is of no account. */
+function within<Result>(milliseconds: number, trial: Promise<Result>): Promise<Result> {
+  if (milliseconds > LONGEST_TIMEOUT) return trial;
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => {
+      reject(errors.policyRefused(undefined, `load and verify took more than ${milliseconds} milliseconds`));
+    }, milliseconds).unref();
+    trial.then(resolve, reject).finally(() => clearTimeout(timer));
+  });
+}
+
+function refused(cause: unknown): PolicyRefusedError {
+  return errors.policyRefused(cause);
 }
 
 async function verified(candidate: PolicyEngine, verify: VerifyPolicy | undefined): Promise<void> {
