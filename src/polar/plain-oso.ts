@@ -42,7 +42,11 @@ export class PlainOso {
     this.#compiledOf = loaded;
     this.#revision = revision;
     this.#compiled ??= this.#compile();
-    const { policy, host } = await this.#compiled;
+    const { policy, host } = await this.#compiled.catch(error => {
+      // The next list is to try again: Oso's engine may have died of something else, and be another one by then.
+      this.#compiled = undefined;
+      throw error;
+    });
     return Query.forRule(policy, host, DEFAULT_BUDGET, name, args, undefined, unknowns).alternatives();
   }
 
