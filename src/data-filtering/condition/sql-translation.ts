@@ -1,5 +1,6 @@
 import { errors } from '../errors.js';
 import type { Entity, EntityRelation, Field, JoinTable } from '../schema.js';
+import { hasNul } from './comparison.js';
 import type { Column, Operator, Source } from './condition.js';
 import { readableIn, type Translation } from './translate.js';
 
@@ -45,6 +46,8 @@ export function aliasOf(source: Source): string {
  */
 export function sqlTranslation<Sql>(pieces: SqlPieces<Sql>): Translation<Sql> {
   const { dialect, sql } = pieces;
+  /** PostgreSQL has no text with the character 0: such a value is different from all that it keeps. */
+  const canBeAsked = (value: unknown) => dialect === 'sqlite' || !hasNul(value);
   const nameOf = ({ source, field }: Column) => pieces.column(aliasOf(source), field, source.entity);
   const operandOf = (column: Column) => {
     const name = nameOf(column);
@@ -75,6 +78,7 @@ export function sqlTranslation<Sql>(pieces: SqlPieces<Sql>): Translation<Sql> {
   };
   const compare = (column: Column, operator: Operator, value: unknown, negated: boolean): Sql => {
     const { field, source } = column;
+    if (!canBeAsked(value)) return operator === '=' ? sql`1 = 0` : sql`${nameOf(column)} is not null`;
     if (field.type.kind === 'boolean' && pieces.isTrue !== undefined) {
       const isTrue = pieces.isTrue(nameOf(column));
       return (operator === '=') === Boolean(value) ? isTrue : not(isTrue);
@@ -110,9 +114,11 @@ export function sqlTranslation<Sql>(pieces: SqlPieces<Sql>): Translation<Sql> {
     in: (column, values, negated) => {
       const { field, source } = column;
       const operand = operandOf(column);
+      const asked = values.filter(canBeAsked);
+      if (asked.length === 0) return negated ? sql`${nameOf(column)} is not null` : sql`1 = 0`;
       const list = () =>
         pieces.join(
-          values.map(value => pieces.value(field, source.entity, value)),
+          asked.map(value => pieces.value(field, source.entity, value)),
           sql`, `,
         );
       if (negated) {
