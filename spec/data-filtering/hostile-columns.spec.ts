@@ -201,7 +201,8 @@ const ON_SQLITE: Readonly<Record<string, HostileColumn>> = {
     kysely: 'boolean',
     drizzle: name => sqliteCore.integer(name, { mode: 'boolean' }),
     // Of the others TypeORM and Drizzle make booleans, each in its way; these are no mistakes to them.
-    held: ['0', '1', '2', '-1', "'x'", "''", 'NULL'],
+    held: ['0', '1', '2', '-1', 'NULL'],
+    mistyped: ["'x'", "''", "'0x1'", "x'01'"],
     asked: ['true', 'false', 'nil'],
     isNotForKysely: true,
   },
@@ -211,6 +212,7 @@ const ON_SQLITE: Readonly<Record<string, HostileColumn>> = {
     kysely: 'boolean',
     drizzle: name => sqliteCore.integer(name, { mode: 'boolean' }),
     held: ['0', '1', 'NULL'],
+    mistyped: ["'0x1'", "x'01'"],
     asked: ['true', 'false', 'nil'],
   },
   moment: {

@@ -81,7 +81,8 @@ export function sqlTranslation<Sql>(pieces: SqlPieces<Sql>): Translation<Sql> {
     if (!canBeAsked(value)) return operator === '=' ? sql`1 = 0` : sql`${nameOf(column)} is not null`;
     if (field.type.kind === 'boolean' && pieces.isTrue !== undefined) {
       const isTrue = pieces.isTrue(nameOf(column));
-      return (operator === '=') === Boolean(value) ? isTrue : not(isTrue);
+      if ((operator === '=') === Boolean(value)) return isTrue;
+      return all([not(isTrue), readableIn(column, { readable })]);
     }
     const bound = () => pieces.value(field, source.entity, value);
     if (operator === '=') return equal(pieces, field, operandOf(column), bound);
@@ -126,6 +127,7 @@ export function sqlTranslation<Sql>(pieces: SqlPieces<Sql>): Translation<Sql> {
         return all([isNone, readableIn(column, { readable })]);
       }
       const isOne = sql`${exact(pieces, field, operand)} in (${list()})`;
+      if (field.type.kind === 'boolean') return all([isOne, readableIn(column, { readable })]);
       // SQLite binds half as many values as PostgreSQL, which has them twice here.
       return hasCollation(pieces, field) && dialect === 'postgresql'
         ? same(pieces, sql`${operand} in (${list()})`, isOne)

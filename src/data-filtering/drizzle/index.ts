@@ -278,7 +278,10 @@ function drizzlePieces(schema: DrizzleSchema): SqlPieces<SQL> {
     isMoment: (column, { mayBeNaN }) =>
       mayBeNaN ? sql`${column} >= '0001-01-01' and ${column} < 'infinity'` : undefined,
     readable: (column, { type }) => {
-      if (schema.dialect !== 'sqlite' || type.kind !== 'date') return undefined;
+      if (schema.dialect !== 'sqlite') return undefined;
+      // Drizzle takes the text '0x1' for true, and bytes too. SQLite has both after all numbers.
+      if (type.kind === 'boolean') return sql`(${column} < '')`;
+      if (type.kind !== 'date') return undefined;
       return sql`(${column} between -8640000000000000 and 8640000000000000 and ${column} = cast(${column} as integer))`;
     },
   };

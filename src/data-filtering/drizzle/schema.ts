@@ -279,9 +279,9 @@ function fieldOf(name: string, column: Column): Field {
   };
 }
 
-/** Columns of SQLite keep what they are given; of booleans Drizzle makes something in any case. */
+/** Columns of SQLite keep what they are given. */
 function mayFailOf(column: Column, type: FieldType): Field['mayFail'] {
-  if (is(column, SQLiteColumn)) return type.kind === 'text' ? 'in order' : type.kind !== 'boolean';
+  if (is(column, SQLiteColumn)) return type.kind === 'text' ? 'in order' : true;
   const isLarge = type.kind === 'integer' && type.max === Number.MAX_SAFE_INTEGER;
   return isLarge || column.columnType === 'PgDoublePrecision';
 }
