@@ -461,6 +461,28 @@ describe('what is answered late', () => {
     });
   });
 
+  it('is cut over HTTP/2 with an error of the stream: it does not look like the end', async () => {
+    const { app } = await appOf(async ctx => {
+      ctx.oso.skipAuthorization();
+      ctx.respond = false;
+      ctx.res.writeHead(200);
+      ctx.res.write('the beginning');
+      await deny(ctx);
+    });
+    const server = http2.createServer(app.callback()).listen(0);
+    await once(server, 'listening');
+    const client = http2.connect(`http://localhost:${(server.address() as AddressInfo).port}`);
+    try {
+      const stream = client.request({ ':path': '/' }).resume();
+      const failure = await once(stream, 'close').catch(error => error);
+      expect(failure).to.have.property('code', 'ERR_HTTP2_STREAM_ERROR');
+      expect(stream.rstCode).to.equal(http2.constants.NGHTTP2_INTERNAL_ERROR);
+    } finally {
+      client.close();
+      server.close();
+    }
+  });
+
   describe('two KoaOso', () => {
     it('are refused by a denial of the inner one that is swallowed between them', async () => {
       const swallow: Middleware = (_ctx, next) => next().catch(() => {});
@@ -527,6 +549,18 @@ describe('what is answered late', () => {
         expect(codeOf(errors)).to.equal('ERR_KOA_OSO_POLICY_FAILED');
       });
     }
+
+    it('is refused, and does not end the process, also if it is handed on when it is rejected', async () => {
+      const { get } = await appOf(async ctx => {
+        const check = deny(ctx);
+        if ('seen' in ctx.query) await check.catch(() => {});
+        else await sleep(5);
+        for (const [, chain] of chains) chain(check);
+        ctx.body = SECRET;
+      });
+      await get().expect(403, 'Forbidden');
+      await get('/?seen').expect(403, 'Forbidden');
+    });
 
     it('is an ordinary promise to whoever handles it later in the chain', async () => {
       const { get } = await appOf(async ctx => {
@@ -806,6 +840,34 @@ describe('what is answered late', () => {
       }
     }
   });
+
+  for (const begun of [false, true]) {
+    it(`is refused whatever Object.prototype says of streams at the denial${begun ? ', after the head' : ''}`, async () => {
+      const polluted = Object.prototype as { stream?: string };
+      let end = () => {};
+      const ended = new Promise<void>(resolve => {
+        end = resolve;
+      });
+      const handler: Middleware = async ctx => {
+        await ctx.oso.authorize(new Expense('2', 'bob'), { action: 'read' });
+        ctx.respond = false;
+        if (begun) ctx.res.writeHead(200).flushHeaders();
+        polluted.stream = 'x';
+        try {
+          await deny(ctx).catch(() => {});
+          ctx.res.write(SECRET);
+          ctx.res.end(SECRET);
+        } finally {
+          delete polluted.stream;
+          end();
+        }
+      };
+      const { app } = await appOf(handler, { required: false });
+      const received = await rawly(app, 'GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n');
+      await ended;
+      expect(received).not.to.contain(SECRET);
+    });
+  }
 
   describe('a connection that is kept alive', () => {
     it('is left to the next request by a refusal that comes when the answer is through', async () => {
