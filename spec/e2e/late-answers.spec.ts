@@ -654,7 +654,7 @@ describe('what is answered late', () => {
               },
             },
           );
-          const response = await get().timeout(2000);
+          const response = await get().timeout(8000);
           expect(response.status).to.equal(status);
           expect(wire(response)).not.to.contain(SECRET);
         });
@@ -670,7 +670,7 @@ describe('what is answered late', () => {
             if (place === 'authorized') ctx.oso.skipAuthorization();
             throw make();
           });
-          const response = await get().timeout(2000);
+          const response = await get().timeout(8000);
           // Koa knows nothing of httpCode, and of undefined the refusal takes the place.
           expect(response.status).to.be.oneOf([status, 500, 403]);
           expect(wire(response)).not.to.contain(SECRET);
@@ -684,8 +684,8 @@ describe('what is answered late', () => {
         if ('refused' in ctx.query) await deny(ctx).catch(() => {});
         throw undefined;
       });
-      await get('/?refused').timeout(2000).expect(403, 'Forbidden');
-      await get().timeout(2000).expect(500, 'Internal Server Error');
+      await get('/?refused').timeout(8000).expect(403, 'Forbidden');
+      await get().timeout(8000).expect(500, 'Internal Server Error');
     });
   });
 
