@@ -43,7 +43,17 @@ export function cut(ctx: Context): void {
   // Of a request that is through, the connection belongs to the next one: its socket is left alone.
   if (stream !== undefined) stream.close(constants.NGHTTP2_INTERNAL_ERROR);
   else if (isUpgraded(ctx)) req.socket.destroy();
+  dropQueued(res);
   res.destroy();
+}
+
+/**
+ * Drops what was written to a response whose turn on the connection has not come. Node keeps it under this name, and from
+ * version 24 on sends it even if the response is destroyed by then.
+ */
+function dropQueued(res: Context['res']): void {
+  const { outputData } = res as { outputData?: unknown[] };
+  if (Array.isArray(outputData)) outputData.length = 0;
 }
 
 /** Takes back the trailers that were set. No more are sent: nothing says who would set them. */

@@ -231,7 +231,7 @@ function describe(value: unknown): string {
     sorted: true,
   });
   return text
-    .replace(/RestVariable: '[^']*'/g, 'a rest')
+    .replace(/(?:\[Object: null prototype\] )?\{ RestVariable: '[^']*' \}/g, '{ a rest }')
     .replace(/Variable \{ name: '[^']*' \}/g, 'a variable');
 }
 
