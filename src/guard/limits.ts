@@ -1,3 +1,5 @@
+import { define } from '../own-properties.js';
+
 /** How deep lists and dictionaries may be nested. Oso's engine is killed for good by some that are 1,000 deep. */
 export const MAX_DEPTH = 100;
 /** How many items a list may have, those of the lists and dictionaries in it included. */
@@ -35,11 +37,7 @@ export class RefusedValueError extends Error {
     super(
       `A value that the policy was asked about, or came upon, cannot be decided about: ${REASONS[reason]}.`,
     );
-    Object.defineProperty(this, 'name', {
-      value: 'RefusedValueError',
-      enumerable: false,
-      configurable: true,
-    });
+    define(this, 'name', { value: 'RefusedValueError', enumerable: false, configurable: true });
   }
 }
 
