@@ -212,3 +212,22 @@ describe('The class of a value, for a query of CompiledOso that Oso answers', ()
     expect(oso.fallbacks).to.have.length(1);
   });
 });
+
+describe('An open list that a policy compares with an object', () => {
+  it('is to a guarded Oso and to CompiledOso what it is to Oso', async () => {
+    const policy = 'f(x) if [*x] <= x; g(x) if x < [1, *_y]; h(x) if not [[*x]] >= x;';
+    const answersOf = async (oso: Oso) => {
+      oso.registerClass(User);
+      await quietly(() => oso.loadStr(policy));
+      const answers = ['f', 'g', 'h'].map(rule => collect(oso.queryRule(rule, new User('ann'))));
+      return (await Promise.all(answers)).map(({ length }) => length);
+    };
+    const answers = await answersOf(new Oso());
+    expect(answers).to.deep.equal([1, 0, 0]);
+    for (const [, make] of engines) {
+      const oso = make();
+      new KoaOso({ oso });
+      expect(await answersOf(oso)).to.deep.equal(answers);
+    }
+  });
+});

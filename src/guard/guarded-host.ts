@@ -106,6 +106,9 @@ function guard(hostClass: HostClass): HostClass {
     }
 
     override async toJs(term: PolarTerm): Promise<unknown> {
+      // Oso: the rest of an open list reaches JavaScript as the engine's own object. Here that has no prototype, and
+      // JavaScript could not compare it with anything.
+      if ('RestVariable' in term.value) return { ...(term.value as object) };
       if (!('Dictionary' in term.value)) return super.toJs(term);
       const { fields } = term.value.Dictionary;
       const entries = await Promise.all(
