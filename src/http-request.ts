@@ -71,7 +71,7 @@ export class HttpRequest {
 
   /** Dictionary of String, or List of String where a name is repeated; absent names are `nil`. */
   get query(): Lookup<string | string[]> {
-    return lookup(this.#ctx.query as Record<string, string | string[]>);
+    return lookupOf(this.#ctx.query as Record<string, string | string[]>);
   }
 
   /** String. The query as it arrived, without `?`. */
@@ -82,12 +82,12 @@ export class HttpRequest {
   /** Dictionary of String: the parameters of the matched route, `{id: "1"}`; absent names are `nil`. */
   get params(): Lookup {
     const params = this.#match?.params ?? propertyOf(this.#ctx, 'params');
-    return lookup((params ?? {}) as Record<string, string>);
+    return lookupOf((params ?? {}) as Record<string, string>);
   }
 
   /** Dictionary of String by lower-case name (List of String for `set-cookie`); absent names are `nil`. */
   get headers(): Lookup<string | string[]> {
-    return lookup(this.#ctx.headers as Record<string, string | string[]>);
+    return lookupOf(this.#ctx.headers as Record<string, string | string[]>);
   }
 
   /**
@@ -192,6 +192,6 @@ const nilIfAbsent: ProxyHandler<Names> = {
 };
 
 /** Oso fails the whole policy if it looks up a name that is absent; for what a client may leave out, nil is meant. */
-function lookup<Value>(record: Record<string, Value>): Lookup<Value> {
+function lookupOf<Value>(record: Record<string, Value>): Lookup<Value> {
   return new Proxy(Object.assign(new Names(), record), nilIfAbsent) as unknown as Lookup<Value>;
 }

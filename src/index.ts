@@ -3,7 +3,7 @@ import './koa-types.js';
 export type { AuthorizationState, Decision, DecisionKind, Denial } from './authorization-state.js';
 export { type ErrorCode, KoaOsoError, PolicyRefusedError } from './errors.js';
 export { HttpRequest, type Lookup } from './http-request.js';
-export { KoaOso, type KoaOsoOptions, type Usable } from './koa-oso.js';
+export { type AppLike, KoaOso, type KoaOsoOptions } from './koa-oso.js';
 export type { PolicyEngine } from './policy-engine.js';
 export type { PolicyWatcher, WatchOptions } from './policy-watcher.js';
 export type { LoadPolicy, ReloadOptions, VerifyPolicy } from './reload-policy.js';

@@ -18,7 +18,7 @@ import type { GetActor, Settings, UnauthorizedAction } from './settings.js';
 import type { DefaultAction, DefaultActor } from './types.js';
 
 /** What takes middleware: a Koa app, whatever the types of its state and context are. */
-export interface Usable {
+export interface AppLike {
   use(middleware: Middleware): unknown;
 }
 
@@ -26,7 +26,7 @@ export interface KoaOsoOptions<Actor = DefaultActor, Action = DefaultAction> {
   /** The Oso that decides. Give it here or with `setOso`, before its policy is loaded. */
   oso?: PolicyEngine;
   /** An app to call `initApp` with. */
-  app?: Usable;
+  app?: AppLike;
   /** Default: `ctx => ctx.state.user`, unless it is only on `Object.prototype`. */
   getActor?: GetActor<Actor>;
   /** Default: throws 403 Forbidden. */
@@ -172,7 +172,7 @@ export class KoaOso<Actor = DefaultActor, Action = DefaultAction> {
   }
 
   /** The same as `app.use(koaOso.middleware())`, for apps that are made by a factory. */
-  initApp(app: Usable): this {
+  initApp(app: AppLike): this {
     app.use(this.middleware());
     return this;
   }
@@ -186,7 +186,7 @@ export class KoaOso<Actor = DefaultActor, Action = DefaultAction> {
   middleware(): Middleware {
     return async (ctx, next) => {
       const outer = Object.hasOwn(ctx, 'oso') ? (ctx.oso as RequestOso) : undefined;
-      if (outer?.by(this.#settings)) return next();
+      if (outer?.ofSettings(this.#settings)) return next();
 
       this.#apps.add(ctx.app);
       const guard = outer?.outcome.guard ?? new ResponseGuard(ctx);
@@ -278,7 +278,7 @@ export class KoaOso<Actor = DefaultActor, Action = DefaultAction> {
    * @throws {KoaOsoError} `ERR_KOA_OSO_NO_CURRENT_REQUEST` outside of a request
    */
   get current(): RequestOso<Actor, Action> {
-    const oso = currentOso<RequestOso>()?.by(this.#settings);
+    const oso = currentOso<RequestOso>()?.ofSettings(this.#settings);
     if (oso === undefined) throw errors.noCurrentRequest();
     return oso as unknown as RequestOso<Actor, Action>;
   }

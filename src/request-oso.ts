@@ -326,8 +326,8 @@ export class RequestOso<Actor = DefaultActor, Action = DefaultAction> {
   }
 
   /** @internal The RequestOso by these settings: this one, or one around it. */
-  by(settings: Settings): RequestOso | undefined {
-    return this.#settings === settings ? (this as unknown as RequestOso) : this.#outer?.by(settings);
+  ofSettings(settings: Settings): RequestOso | undefined {
+    return this.#settings === settings ? (this as unknown as RequestOso) : this.#outer?.ofSettings(settings);
   }
 
   /** @internal Whether resources that may not be read are hidden. */

@@ -96,7 +96,7 @@ describe('floods of values in lists', () => {
 
   it('are asked of the database as one list, however many', async () => {
     const column = {
-      source: { entity: {}, number: 0 },
+      row: { entity: {}, number: 0 },
       field: { column: 'name', nullable: false },
     } as Column;
     const equal = (value: string): Condition => ({ kind: 'compare', column, operator: '=', value });
@@ -115,9 +115,9 @@ describe('floods of values in lists', () => {
         return Reflect.get(target, key);
       },
     });
-    const column = { source: { entity: {}, number: 0 }, field: counted } as unknown as Column;
+    const column = { row: { entity: {}, number: 0 }, field: counted } as unknown as Column;
     const secret = {
-      source: { entity: {}, number: 0 },
+      row: { entity: {}, number: 0 },
       field: { ...field, column: 'secret' },
     } as unknown as Column;
     const looksAt = (count: number): number => {
@@ -155,7 +155,7 @@ describe('floods of values in lists', () => {
   });
 
   it('do not grow with each negation around them', async () => {
-    const column = { source: { entity: {}, number: 0 }, field: { column: 'name', nullable: true } } as Column;
+    const column = { row: { entity: {}, number: 0 }, field: { column: 'name', nullable: true } } as Column;
     let condition: Condition = { kind: 'compare', column, operator: '=', value: 'a' };
     for (let depth = 0; depth < 200; depth++) {
       const other: Condition = { kind: 'compare', column, operator: '<', value: `${depth}` };
@@ -179,7 +179,7 @@ describe('floods of values in lists', () => {
       isNotNull: () => 1,
       exists: () => 1,
     };
-    const column = { source: { entity: {}, number: 0 }, field: { column: 'name', nullable: true } } as Column;
+    const column = { row: { entity: {}, number: 0 }, field: { column: 'name', nullable: true } } as Column;
     const condition = or(
       names(3_000).map((value, at) =>
         and([

@@ -77,8 +77,8 @@ function inOneLine(text: string): string {
 
 /** A condition as an indented tree, a line a part. */
 function describeCondition(condition: Condition, indent = ''): string {
-  const columnOf = ({ source, field }: { source: { number: number }; field: { name: string } }) =>
-    `row ${source.number} ${field.name}`;
+  const columnOf = ({ row, field }: { row: { number: number }; field: { name: string } }) =>
+    `row ${row.number} ${field.name}`;
   switch (condition.kind) {
     case 'and':
     case 'or':

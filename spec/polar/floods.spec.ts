@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { CompiledOso, PolicyBudgetError } from 'koa-oso/polar';
-import { flatten, List, Logical } from '../../src/polar/values/values.js';
+import { flatten, List, LogicVariable } from '../../src/polar/values/values.js';
 
 const NOT_COUNTED = { visit: () => {} };
 
@@ -137,7 +137,7 @@ describe('floods', () => {
     });
 
     it('keeping the rest variable with the items before it', () => {
-      const rest = new Logical('rest');
+      const rest = new LogicVariable('rest');
       const list = new List([1, 2, 3], rest);
       expect(list.slice(1).rest).to.equal(rest);
       expect(list.slice(1, 2).rest).to.equal(undefined);

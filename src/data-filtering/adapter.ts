@@ -1,7 +1,7 @@
 import type { Oso } from 'oso';
 import type { Condition } from './condition/condition.js';
 import { errors } from './errors.js';
-import { Related } from './related.js';
+import { RelationOf } from './related.js';
 import type { Entity } from './schema.js';
 
 type OsoAdapter<Query, Row> = Parameters<
@@ -28,14 +28,14 @@ export interface DataSourceAccess<Query, Row> {
   /** Runs such a query. */
   execute(query: Query): Promise<Row[]>;
   /** Loads what a relation of a row leads to: rows, or nothing, or a promise of them. */
-  load(related: Related): Promise<readonly unknown[]>;
+  load(related: RelationOf): Promise<readonly unknown[]>;
 }
 
 /** What a policy has asked for by following a relation, on its way through Oso. */
-class Following {
-  readonly related: Related;
+class RelationQuery {
+  readonly related: RelationOf;
 
-  constructor(related: Related) {
+  constructor(related: RelationOf) {
     this.related = related;
   }
 }
@@ -49,11 +49,11 @@ export function entityAdapter<Query, Row>(access: DataSourceAccess<Query, Row>):
     buildQuery: ({ conditions }) => {
       const rhs = conditions[0]?.[0]?.rhs;
       const value = rhs !== undefined && 'value' in rhs ? rhs.value : undefined;
-      if (!(value instanceof Related)) throw errors.notRegistered();
-      return new Following(value) as Query;
+      if (!(value instanceof RelationOf)) throw errors.notRegistered();
+      return new RelationQuery(value) as Query;
     },
     executeQuery: async query =>
-      query instanceof Following
+      query instanceof RelationQuery
         ? ((await follow(access, query.related)) as Row[])
         : access.execute(query as Query),
   };
@@ -62,7 +62,7 @@ export function entityAdapter<Query, Row>(access: DataSourceAccess<Query, Row>):
 /** Oso expects exactly one row of a relation to one: nil, where there is none. */
 async function follow(
   access: DataSourceAccess<unknown, unknown>,
-  related: Related,
+  related: RelationOf,
 ): Promise<readonly unknown[]> {
   const isOne = related.relation.kind === 'one';
   const loaded = await related.loaded;

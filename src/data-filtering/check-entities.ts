@@ -1,4 +1,4 @@
-import type { Dialect } from './condition/sql-translation.js';
+import type { SqlDialect } from './condition/sql-translation.js';
 import { errors } from './errors.js';
 import type { Entity, EntityRelation, Field, JoinTable, Schema } from './schema.js';
 
@@ -10,7 +10,7 @@ export type Run = (
 
 /** A database, as far as its catalogue is asked. */
 export interface Catalogue {
-  readonly dialect: Dialect;
+  readonly dialect: SqlDialect;
   readonly run: Run;
   /** The name of the table in SQL, quoted and with its schema; by default each part of `entity.table` in quotes. */
   readonly pathOf?: (entity: Entity) => string;

@@ -7,7 +7,7 @@ import type { Entity, EntityRelation } from './schema.js';
  * What a policy asks for by `expense.owner`: Oso hands it to the adapter as the value of a filter. The adapter takes what
  * is loaded, and loads what is not.
  */
-export class Related {
+export class RelationOf {
   readonly owner: object;
   readonly entity: Entity;
   readonly relation: EntityRelation;
@@ -36,7 +36,7 @@ export class FollowedRelation extends Relation implements LoadedRelation {
     const getter = Symbol(`koa-oso: ${relation.name} of ${entity.name}`);
     define(entity.class.prototype, getter, {
       get(this: object) {
-        return new Related(this, entity, relation);
+        return new RelationOf(this, entity, relation);
       },
     });
     super(relation.kind, relation.target.name, getter as unknown as string, relation.name);
@@ -46,7 +46,7 @@ export class FollowedRelation extends Relation implements LoadedRelation {
 
   /** What is loaded of it, for CompiledOso, which need not go by the adapter then. */
   loadedFrom(owner: object): unknown {
-    return new Related(owner, this.#entity, this.#relation).loaded;
+    return new RelationOf(owner, this.#entity, this.#relation).loaded;
   }
 
   /** What Oso's engine is told of it. It reads only the kind and the class. */

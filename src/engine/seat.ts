@@ -20,18 +20,18 @@ import {
 } from './wasm.js';
 
 /** A text, as Oso hands it to its engine. */
-export interface PolicyText {
+export interface LoadedText {
   readonly src: string;
   readonly filename?: string | undefined;
 }
 
 /** The texts that an engine has loaded. */
 export class LoadedPolicy {
-  readonly texts: readonly PolicyText[];
+  readonly texts: readonly LoadedText[];
   /** The first 16 hexadecimal digits of the SHA-256 of the texts, in their order; undefined where none is loaded. */
   readonly version: string | undefined;
 
-  constructor(texts: readonly PolicyText[]) {
+  constructor(texts: readonly LoadedText[]) {
     this.texts = texts;
     if (texts.length === 0) return;
     const hash = createHash('sha256').update(JSON.stringify(texts.map(({ src }) => src)));
@@ -95,7 +95,7 @@ class Told {
    * Finds out which names of a policy are constants that were registered before anybody took note: a constant that is
    * taken for a variable could be anything. There is no list of them, but the engine can be asked name by name.
    */
-  learn(texts: readonly PolicyText[]): void {
+  learn(texts: readonly LoadedText[]): void {
     if (this.#origin === undefined) return;
     for (const name of namesIn(texts)) {
       if (this.constants.has(name) || this.#asked.has(name)) continue;
@@ -133,7 +133,7 @@ export class Seat {
     if (!this.engine.isSound) throw new EngineDeadError();
     this.#told = new Told(ffi, this.engine, classNames);
     Object.assign(ffi, {
-      load: (texts: readonly PolicyText[]) => this.#load(texts),
+      load: (texts: readonly LoadedText[]) => this.#load(texts),
       clearRules: () => this.#clearRules(),
       registerConstant: (name: string, term: Term) => {
         this.#sound().raw.registerConstant(name, term);
@@ -251,7 +251,7 @@ export class Seat {
     this.#told.tell(raw);
   }
 
-  #load(texts: readonly PolicyText[]): void {
+  #load(texts: readonly LoadedText[]): void {
     const engine = this.#sound();
     this.#told.learn(texts);
     this.#told.tell(engine.raw);
@@ -349,7 +349,7 @@ const KEYWORDS = new Set(
   'and or not in matches if isa new cut debug print forall type true false mod rem inf nan'.split(' '),
 );
 
-function namesIn(texts: readonly PolicyText[]): Set<string> {
+function namesIn(texts: readonly LoadedText[]): Set<string> {
   const names = new Set<string>();
   for (const { src } of texts) {
     const code = src.replace(/"(?:\\.|[^"\\])*"|#.*/g, ' ');

@@ -8,7 +8,7 @@ import type { Budget } from './evaluate/machine.js';
 import type { Observer } from './observe.js';
 import { type Alternatives, type Bindings, type CompiledQuery, compileQuery, Query } from './query.js';
 import { PolicySource, placeOf } from './syntax/source.js';
-import { type EqualityFn, PolicyHost } from './values/host.js';
+import { type HostEquality, PolicyHost } from './values/host.js';
 import type { Unknowns } from './values/unknown.js';
 
 type OsoOptions = NonNullable<ConstructorParameters<typeof Oso>[0]>;
@@ -108,7 +108,7 @@ export class CompiledOso<
     const given = own(options);
     // Oso's constructor makes its engine there.
     soundInstance();
-    let equals: EqualityFn = (given.equalityFn as EqualityFn | undefined) ?? defaultEqualityFn;
+    let equals: HostEquality = (given.equalityFn as HostEquality | undefined) ?? defaultEqualityFn;
     super({ ...given, equalityFn: (left, right) => equals(left, right) as boolean });
     this.#options = given;
     this.#seat = Seat.of(this, true);
@@ -132,7 +132,7 @@ export class CompiledOso<
   }
 
   /** @internal Compares values by another function from now on, which is given the present one. */
-  compareBy(equalityWith: (present: EqualityFn) => EqualityFn): void {
+  compareBy(equalityWith: (present: HostEquality) => HostEquality): void {
     this.#host.equals = equalityWith(this.#host.equals);
   }
 

@@ -2,7 +2,7 @@ import { Compiler } from './compile/condition.js';
 import type { CompiledPolicy } from './compile/policy.js';
 import { Scope } from './compile/scope.js';
 import { NotCovered, runtimeError } from './errors.js';
-import { type Budget, type Code, type Frame, Machine, type Outcome, type Pace } from './evaluate/machine.js';
+import { type Budget, type Frame, Machine, type Outcome, type Pace, type Step } from './evaluate/machine.js';
 import { anyWaits } from './evaluate/waiting.js';
 import { cuts, findTwin } from './syntax/analysis.js';
 import { hoistQuery, isAnonymous } from './syntax/hoist.js';
@@ -11,7 +11,7 @@ import { PolicySource } from './syntax/source.js';
 import type { Term } from './syntax/tree.js';
 import type { PolicyHost } from './values/host.js';
 import type { Constraint, Unknowns } from './values/unknown.js';
-import { deref, Logical, type Value } from './values/values.js';
+import { deref, LogicVariable, type Value } from './values/values.js';
 
 /** More alternatives than this are no condition that anybody can make use of. */
 const MAX_ALTERNATIVES = 50_000;
@@ -30,10 +30,10 @@ export interface Alternatives {
 /** One query on a compiled policy, ready to run. */
 export class Query {
   readonly #machine: Machine;
-  readonly #start: Code;
-  readonly #variables: ReadonlyMap<string, Logical>;
+  readonly #start: Step;
+  readonly #variables: ReadonlyMap<string, LogicVariable>;
 
-  private constructor(machine: Machine, start: Code, variables: ReadonlyMap<string, Logical>) {
+  private constructor(machine: Machine, start: Step, variables: ReadonlyMap<string, LogicVariable>) {
     this.#machine = machine;
     this.#start = start;
     this.#variables = variables;
@@ -50,7 +50,7 @@ export class Query {
     unknowns?: Unknowns,
   ): Query {
     const machine = new Machine(host, budget, unknowns);
-    const variables = new Map<string, Logical>();
+    const variables = new Map<string, LogicVariable>();
     const values = args.map(arg => machine.toValue(arg, variables));
     bindGiven(machine, host, variables, given);
     const predicate = policy.predicate(name);
@@ -71,14 +71,14 @@ export class Query {
     policy: CompiledPolicy,
     host: PolicyHost,
     budget: Budget,
-    { term, scope, code }: CompiledQuery,
+    { term, scope, step }: CompiledQuery,
     given?: ReadonlyMap<string, unknown>,
   ): Query {
     const machine = new Machine(host, budget);
-    const variables = new Map<string, Logical>();
+    const variables = new Map<string, LogicVariable>();
     const frame: Frame = [];
     for (const [name, slot] of scope.slots) {
-      const variable = new Logical(isAnonymous(name) ? undefined : name);
+      const variable = new LogicVariable(isAnonymous(name) ? undefined : name);
       frame[slot] = variable;
       if (!isAnonymous(name)) variables.set(name, variable);
     }
@@ -89,7 +89,7 @@ export class Query {
     if (policy.cuts && findTwin(term) !== undefined) {
       throw new NotCovered('the same condition twice in a query, in a policy that cuts', undefined);
     }
-    return new Query(machine, code, variables);
+    return new Query(machine, step, variables);
   }
 
   /** Runs to the first result, as far as that goes without waiting. */
@@ -105,7 +105,7 @@ export class Query {
   async settle(begun: Outcome): Promise<boolean> {
     let outcome = begun;
     try {
-      while (outcome === 'suspended' || outcome === 'paused') outcome = await this.#machine.proceed();
+      while (outcome === 'suspended' || outcome === 'paused') outcome = await this.#machine.resume();
       return this.#show(outcome) === 'result';
     } catch (error) {
       throw this.#failed(error);
@@ -115,7 +115,7 @@ export class Query {
   /** Runs to the next result. */
   next(): Outcome {
     try {
-      return this.#show(this.#machine.runOn());
+      return this.#show(this.#machine.backtrack());
     } catch (error) {
       throw this.#failed(error);
     }
@@ -162,7 +162,7 @@ export class Query {
     for (const [name, variable] of this.#variables) {
       if (name.startsWith('_')) continue;
       if (variable.binding === undefined && !variable.aliased) continue;
-      if (this.#machine.conditional && deref(variable) instanceof Logical) {
+      if (this.#machine.conditional && deref(variable) instanceof LogicVariable) {
         throw new NotCovered('a variable without a value in a result, beside conditions', undefined);
       }
       bindings.set(name, await this.#machine.toJs(variable.binding ?? variable, end => end.name ?? name));
@@ -175,7 +175,7 @@ export class Query {
 export interface CompiledQuery {
   readonly term: Term;
   readonly scope: Scope;
-  readonly code: Code;
+  readonly step: Step;
 }
 
 export function compileQuery(policy: CompiledPolicy, host: PolicyHost, text: string): CompiledQuery {
@@ -187,11 +187,11 @@ export function compileQuery(policy: CompiledPolicy, host: PolicyHost, text: str
     observer: policy.observer,
   };
   const start = program.cuts ? [scope.reserve()] : [];
-  const code = new Compiler(scope, program).condition(term, resultOf(policy), start);
-  return { term, scope, code };
+  const step = new Compiler(scope, program).condition(term, resultOf(policy), start);
+  return { term, scope, step };
 }
 
-function resultOf({ observer }: CompiledPolicy): Code {
+function resultOf({ observer }: CompiledPolicy): Step {
   return machine => {
     if (anyWaits(machine)) throw new NotCovered('a variable with conditions but no value', undefined);
     observer?.({ kind: 'result', place: undefined });
@@ -202,14 +202,14 @@ function resultOf({ observer }: CompiledPolicy): Code {
 function bindGiven(
   machine: Machine,
   host: PolicyHost,
-  variables: Map<string, Logical>,
+  variables: Map<string, LogicVariable>,
   given: ReadonlyMap<string, unknown> | undefined,
 ): void {
   if (given === undefined) return;
   for (const [name, value] of given) {
     if (host.constant(name) !== undefined) throw new NotCovered('a constant as a binding', undefined);
     const known: Value = machine.toValue(value);
-    const variable = variables.get(name) ?? new Logical(name);
+    const variable = variables.get(name) ?? new LogicVariable(name);
     variables.set(name, variable);
     machine.bind(variable, known);
   }

@@ -81,7 +81,7 @@ const operators: readonly PolicyOperator[] = ['=', '==', '!=', '<', '<=', '>', '
 function columnOf(name: 'left' | 'right', type: FieldType, nullable: boolean): Column {
   const mayBeNaN = type.kind === 'number' || type.kind === 'date';
   const field: Field = { name, column: name, type, nullable, mayBeNaN };
-  return { source: { entity, number: 0 }, field };
+  return { row: { entity, number: 0 }, field };
 }
 
 /** As SQL has it: nothing compares to null, and text is ordered by its bytes. */

@@ -7,7 +7,7 @@ import {
   negate,
   never,
   or,
-  type Source,
+  type RowVariable,
   whereNotNull,
   whereNull,
   whereUnreadable,
@@ -16,12 +16,12 @@ import type { Entity, EntityRelation, Field } from '../../../src/data-filtering/
 import { schema } from '../support/world.js';
 
 const expense = schema.get('Expense') as Entity;
-const resource: Source = { entity: expense, number: 0 };
-const column = (name: string, source = resource): Column => ({
-  source,
-  field: source.entity.fields.get(name) as Field,
+const resource: RowVariable = { entity: expense, number: 0 };
+const column = (name: string, row = resource): Column => ({
+  row,
+  field: row.entity.fields.get(name) as Field,
 });
-const related = (name: string, number: number): { relation: EntityRelation; to: Source } => {
+const related = (name: string, number: number): { relation: EntityRelation; to: RowVariable } => {
   const relation = expense.relations.get(name) as EntityRelation;
   return { relation, to: { entity: relation.target, number } };
 };
@@ -164,7 +164,7 @@ describe('the negation of a condition', () => {
 
   it('knows of fields that are never null', () => {
     expect(whereNull(column('id'))).to.equal(never);
-    const sure = { source: resource, field: { ...column('id').field, mayFail: false } };
+    const sure = { row: resource, field: { ...column('id').field, mayFail: false } };
     expect(whereNotNull(sure)).to.equal(always);
     expect(whereUnreadable(sure)).to.equal(never);
     // Policies that read what is there may fail all the same.

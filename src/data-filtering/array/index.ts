@@ -2,7 +2,7 @@ import { propertyOf } from '../../own-properties.js';
 import { compareStrings } from '../../polar/values/values.js';
 import { type EntityAdapter, entityAdapter } from '../adapter.js';
 import { requireValue } from '../check-value.js';
-import type { Column, Operator } from '../condition/condition.js';
+import type { Column, ComparisonOperator } from '../condition/condition.js';
 import { type Translation, translate } from '../condition/translate.js';
 import { describedSchema } from '../describe.js';
 import type { SchemaDescription } from '../description.js';
@@ -25,7 +25,7 @@ type Row = object;
 /** Rows by the names of their entities, and of tables between them. */
 export type Arrays = Readonly<Record<string, readonly Row[]>>;
 
-/** Rows by number of their source. */
+/** Rows by the number of their variable. */
 type Rows = ReadonlyMap<number, Row>;
 type Test = (rows: Rows) => boolean;
 
@@ -163,8 +163,8 @@ function testsOf(rowsOf: CheckedArrays): Translation<Test> {
   };
 }
 
-function fieldOf(rows: Rows, { source, field }: Column): unknown {
-  return read(rows.get(source.number) as Row, field.name);
+function fieldOf(rows: Rows, { row, field }: Column): unknown {
+  return read(rows.get(row.number) as Row, field.name);
 }
 
 function read(row: Row, property: string): unknown {
@@ -179,13 +179,16 @@ function isSame(left: unknown, right: unknown): boolean {
  * As policies compare, and not as JavaScript does, to which `""` is as much as 0. Nothing compares to null, nor to what
  * is an error to policies.
  */
-function compare(left: unknown, operator: Operator, right: unknown, negated: boolean): boolean {
+function compare(left: unknown, operator: ComparisonOperator, right: unknown, negated: boolean): boolean {
   if (typeof left === 'string' && typeof right === 'string') {
-    return holds(operator, compareStrings(left, right), 0) !== negated;
+    return isInOrder(operator, compareStrings(left, right), 0) !== negated;
   }
   const [a, b] = [numberOf(left), numberOf(right)];
   return (
-    a !== undefined && b !== undefined && typeof left === typeof right && holds(operator, a, b) !== negated
+    a !== undefined &&
+    b !== undefined &&
+    typeof left === typeof right &&
+    isInOrder(operator, a, b) !== negated
   );
 }
 
@@ -217,7 +220,7 @@ function isReadable(value: unknown, { kind }: FieldType): boolean {
   }
 }
 
-function holds(operator: Operator, left: number, right: number): boolean {
+function isInOrder(operator: ComparisonOperator, left: number, right: number): boolean {
   switch (operator) {
     case '=':
       return left === right;

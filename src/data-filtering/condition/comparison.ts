@@ -4,10 +4,10 @@ import { Unfilterable } from '../unfilterable.js';
 import {
   and,
   type Column,
+  type ComparisonOperator,
   type Condition,
   negate,
   never,
-  type Operator,
   or,
   whereNotNull,
   whereNull,
@@ -22,7 +22,7 @@ const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 const BIGINT = /^(0|-?[1-9]\d{0,18})$/;
 
 /** As Polar tells them apart: `=` unifies and `==` compares, for which a string and a number are an error. */
-export type PolicyOperator = Operator | '==';
+export type PolicyOperator = ComparisonOperator | '==';
 
 /**
  * Whether a column compares to a value as policies compare them, which differs from what SQL does: null equals null, a
@@ -71,7 +71,7 @@ const PRIMITIVES: Readonly<Record<FieldType['kind'], string>> = {
   unsupported: 'object',
 };
 
-function compareToNull(column: Column, operator: Operator): Condition {
+function compareToNull(column: Column, operator: ComparisonOperator): Condition {
   if (operator === '=') return whereNull(column);
   if (operator === '!=') return whereNotNull(column);
   throw new Unfilterable({
@@ -81,7 +81,7 @@ function compareToNull(column: Column, operator: Operator): Condition {
 }
 
 /** What a null in the column makes of the comparison: policies leave it to JavaScript. */
-function nullIs(operator: Operator, value: unknown): boolean {
+function nullIs(operator: ComparisonOperator, value: unknown): boolean {
   const nothing = null as unknown as number;
   const other = value as number;
   if (operator === '<') return nothing < other;
@@ -95,14 +95,16 @@ function isEqual(column: Column, value: unknown): Condition {
   if (type.kind === 'date' && typeof value === 'number' && !Number.isNaN(value)) throw unordered(column);
   if (type.kind === 'date' && value instanceof Date && Number.isNaN(value.getTime())) {
     // Policies take two dates for equal that are none. No order holds of one.
-    return mayBeNaN ? and(['<', '>='].map(operator => without(column, operator as Operator))) : never;
+    return mayBeNaN
+      ? and(['<', '>='].map(operator => without(column, operator as ComparisonOperator)))
+      : never;
   }
   if (!canHold(type, value)) return never;
   if (type.kind !== 'date') return { kind: 'compare', column, operator: '=', value };
   return and([ordered(column, '>=', value), ordered(column, '<=', value)]);
 }
 
-function without(column: Column, operator: Operator): Condition {
+function without(column: Column, operator: ComparisonOperator): Condition {
   return { kind: 'compare', column, operator, value: new Date(0), negated: true };
 }
 
@@ -137,7 +139,7 @@ function canHold(type: FieldType, value: unknown): boolean {
   }
 }
 
-function ordered(column: Column, operator: Operator, value: unknown): Condition {
+function ordered(column: Column, operator: ComparisonOperator, value: unknown): Condition {
   const { type } = column.field;
   if (type.kind === 'integer' && typeof value === 'number')
     return orderedInteger(column, type, operator, value);
@@ -163,7 +165,7 @@ function unordered({ field: { name, type } }: Column): Unfilterable {
 function orderedInteger(
   column: Column,
   { min, max }: { min: number; max: number },
-  operator: Operator,
+  operator: ComparisonOperator,
   value: number,
 ): Condition {
   if (Number.isNaN(value)) return never;
@@ -181,11 +183,11 @@ function orderedInteger(
   };
 }
 
-function orderedNumber(column: Column, operator: Operator, value: number): Condition {
+function orderedNumber(column: Column, operator: ComparisonOperator, value: number): Condition {
   return Number.isNaN(value) ? never : { kind: 'compare', column, operator, value };
 }
 
-function orderedDate(column: Column, operator: Operator, value: Date): Condition {
+function orderedDate(column: Column, operator: ComparisonOperator, value: Date): Condition {
   const time = value.getTime();
   if (Number.isNaN(time)) return never;
   // What the database keeps of a millisecond's parts was cut off when the row was read.
@@ -196,7 +198,7 @@ function orderedDate(column: Column, operator: Operator, value: Date): Condition
 }
 
 /** Whether two columns compare as policies compare their values. */
-export function compareColumns(left: Column, operator: Operator, right: Column): Condition {
+export function compareColumns(left: Column, operator: ComparisonOperator, right: Column): Condition {
   refuseUnsupported(left.field);
   refuseUnsupported(right.field);
   if (!areComparable(left.field.type, right.field.type)) {

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { Entity, EntityRelation, Field } from '../schema.js';
 
 /** A row that a condition speaks of: the one that is filtered, or one that is related to it. */
-export interface Source {
+export interface RowVariable {
   readonly entity: Entity;
   /** Tells apart the rows that one condition speaks of: 0 is the one that is filtered. */
   readonly number: number;
@@ -10,11 +10,11 @@ export interface Source {
 
 /** A field of a row. */
 export interface Column {
-  readonly source: Source;
+  readonly row: RowVariable;
   readonly field: Field;
 }
 
-export type Operator = '=' | '!=' | '<' | '<=' | '>' | '>=';
+export type ComparisonOperator = '=' | '!=' | '<' | '<=' | '>' | '>=';
 
 /**
  * What must hold of a row: a tree that every database can express. Comparisons hold only between values that are not
@@ -32,7 +32,7 @@ export type Condition =
   | {
       readonly kind: 'compare';
       readonly column: Column;
-      readonly operator: Operator;
+      readonly operator: ComparisonOperator;
       readonly value: unknown;
       readonly negated?: true;
     }
@@ -45,7 +45,7 @@ export type Condition =
   | {
       readonly kind: 'compareColumns';
       readonly left: Column;
-      readonly operator: Operator;
+      readonly operator: ComparisonOperator;
       readonly right: Column;
       readonly negated?: true;
     }
@@ -53,8 +53,8 @@ export type Condition =
   | {
       readonly kind: 'exists' | 'notExists';
       readonly relation: EntityRelation;
-      readonly from: Source;
-      readonly to: Source;
+      readonly from: RowVariable;
+      readonly to: RowVariable;
       readonly condition: Condition;
     };
 
@@ -246,13 +246,13 @@ function keyOfStep({ relation, from, to }: Exists): string {
 
 const fieldKeys = new WeakMap<Field, string>();
 
-function keyOfColumn({ source, field }: Column): string {
+function keyOfColumn({ row, field }: Column): string {
   let key = fieldKeys.get(field);
   if (key === undefined) {
     key = JSON.stringify(field.column);
     fieldKeys.set(field, key);
   }
-  return `${source.number}.${key}`;
+  return `${row.number}.${key}`;
 }
 
 function operatorOf(condition: Comparison): string {
@@ -269,10 +269,15 @@ function keyOfValue(value: unknown): string {
  * Whether there is a related row for which the condition holds. What does not speak of that row is asked outside, where
  * the database can make more of it.
  */
-export function exists(relation: EntityRelation, from: Source, to: Source, condition: Condition): Condition {
+export function exists(
+  relation: EntityRelation,
+  from: RowVariable,
+  to: RowVariable,
+  condition: Condition,
+): Condition {
   const { deletedAt } = relation.target;
   const met =
-    deletedAt === undefined ? condition : and([whereNull({ source: to, field: deletedAt }), condition]);
+    deletedAt === undefined ? condition : and([whereNull({ row: to, field: deletedAt }), condition]);
   if (met.kind === 'never') return never;
   const parts = met.kind === 'and' ? met.conditions : [met];
   const inside: Condition[] = [];
@@ -284,25 +289,25 @@ export function exists(relation: EntityRelation, from: Source, to: Source, condi
 const spoken = new WeakMap<Condition, Map<number, boolean>>();
 
 /** Whether a condition speaks of a row. It is worked out once: a condition may be a part of many. */
-function speaksOf(condition: Condition, source: Source): boolean {
+function speaksOf(condition: Condition, row: RowVariable): boolean {
   let known = spoken.get(condition);
   if (known === undefined) {
     known = new Map();
     spoken.set(condition, known);
   }
-  let speaks = known.get(source.number);
+  let speaks = known.get(row.number);
   if (speaks === undefined) {
-    speaks = findsIn(condition, source);
-    known.set(source.number, speaks);
+    speaks = findsIn(condition, row);
+    known.set(row.number, speaks);
   }
   return speaks;
 }
 
-function findsIn(condition: Condition, source: Source): boolean {
+function findsIn(condition: Condition, row: RowVariable): boolean {
   switch (condition.kind) {
     case 'and':
     case 'or':
-      return condition.conditions.some(part => speaksOf(part, source));
+      return condition.conditions.some(part => speaksOf(part, row));
     case 'compare':
     case 'in':
     case 'notIn':
@@ -310,20 +315,18 @@ function findsIn(condition: Condition, source: Source): boolean {
     case 'isNotNull':
     case 'isReadable':
     case 'isUnreadable':
-      return condition.column.source.number === source.number;
+      return condition.column.row.number === row.number;
     case 'compareColumns':
-      return (
-        condition.left.source.number === source.number || condition.right.source.number === source.number
-      );
+      return condition.left.row.number === row.number || condition.right.row.number === row.number;
     case 'exists':
     case 'notExists':
-      return condition.from.number === source.number || speaksOf(condition.condition, source);
+      return condition.from.number === row.number || speaksOf(condition.condition, row);
     default:
       return false;
   }
 }
 
-const OPPOSITES: Readonly<Record<Operator, Operator>> = {
+const OPPOSITES: Readonly<Record<ComparisonOperator, ComparisonOperator>> = {
   '=': '!=',
   '!=': '=',
   '<': '>=',

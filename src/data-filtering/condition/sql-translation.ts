@@ -1,15 +1,15 @@
 import { errors } from '../errors.js';
 import type { Entity, EntityRelation, Field, JoinTable } from '../schema.js';
 import { hasNul } from './comparison.js';
-import type { Column, Operator, Source } from './condition.js';
+import type { Column, ComparisonOperator, RowVariable } from './condition.js';
 import { readableIn, type Translation } from './translate.js';
 
 /** The databases whose comparisons are known to be those of JavaScript, or can be made so. */
-export type Dialect = 'postgresql' | 'sqlite';
+export type SqlDialect = 'postgresql' | 'sqlite';
 
 /** The pieces of SQL that a query builder with a template tag is asked for. Names are to be quoted by it. */
 export interface SqlPieces<Sql> {
-  readonly dialect: Dialect;
+  readonly dialect: SqlDialect;
   /** The text of the template with the parts in it. The text holds no names and no values. */
   sql(text: TemplateStringsArray, ...parts: readonly Sql[]): Sql;
   join(parts: readonly Sql[], separator: Sql): Sql;
@@ -34,8 +34,8 @@ export interface SqlPieces<Sql> {
 }
 
 /** The alias of a row. Every table of a filter has one, so that no name that a user has chosen can be mistaken for it. */
-export function aliasOf(source: Source): string {
-  return `t${source.number}`;
+export function aliasOf(row: RowVariable): string {
+  return `t${row.number}`;
 }
 
 /**
@@ -48,7 +48,7 @@ export function sqlTranslation<Sql>(pieces: SqlPieces<Sql>): Translation<Sql> {
   const { dialect, sql } = pieces;
   /** PostgreSQL has no text with the character 0: such a value is different from all that it keeps. */
   const canBeAsked = (value: unknown) => dialect === 'sqlite' || !hasNul(value);
-  const nameOf = ({ source, field }: Column) => pieces.column(aliasOf(source), field, source.entity);
+  const nameOf = ({ row, field }: Column) => pieces.column(aliasOf(row), field, row.entity);
   const operandOf = (column: Column) => {
     const name = nameOf(column);
     if (column.field.type.kind === 'boolean' && pieces.isTrue !== undefined) {
@@ -72,26 +72,31 @@ export function sqlTranslation<Sql>(pieces: SqlPieces<Sql>): Translation<Sql> {
     if (kind !== 'number' || dialect !== 'postgresql' || !databaseSaysYes) return undefined;
     return sql`${nameOf(column)} < 'NaN'`;
   };
-  const inOrder = (asked: Sql, operator: Operator, left: Column, right?: Column): Sql => {
+  const inOrder = (asked: Sql, operator: ComparisonOperator, left: Column, right?: Column): Sql => {
     const isRising = operator === '>' || operator === '>=';
     return all([asked, ordered(left, isRising), right && ordered(right, !isRising)]);
   };
-  const compare = (column: Column, operator: Operator, value: unknown, negated: boolean): Sql => {
-    const { field, source } = column;
+  const compare = (column: Column, operator: ComparisonOperator, value: unknown, negated: boolean): Sql => {
+    const { field, row } = column;
     if (!canBeAsked(value)) return operator === '=' ? sql`1 = 0` : sql`${nameOf(column)} is not null`;
     if (field.type.kind === 'boolean' && pieces.isTrue !== undefined) {
       const isTrue = pieces.isTrue(nameOf(column));
       if ((operator === '=') === Boolean(value)) return isTrue;
       return all([not(isTrue), readableIn(column, { readable })]);
     }
-    const bound = () => pieces.value(field, source.entity, value);
+    const bound = () => pieces.value(field, row.entity, value);
     if (operator === '=') return equal(pieces, field, operandOf(column), bound);
     const asked = binary(pieces, exact(pieces, field, operandOf(column)), operator, bound());
     const holds = operator === '!=' ? asked : inOrder(asked, operator, column);
     return all([negated ? not(holds) : holds, readableIn(column, { readable })]);
   };
   const not = (part: Sql) => sql`not (${part})`;
-  const compareColumns = (left: Column, operator: Operator, right: Column, negated: boolean): Sql => {
+  const compareColumns = (
+    left: Column,
+    operator: ComparisonOperator,
+    right: Column,
+    negated: boolean,
+  ): Sql => {
     const readables = [left, right].map(column => readableIn(column, { readable }));
     if (operator === '=' || operator === '!=') {
       const equals = all([
@@ -113,13 +118,13 @@ export function sqlTranslation<Sql>(pieces: SqlPieces<Sql>): Translation<Sql> {
     compare,
     compareColumns,
     in: (column, values, negated) => {
-      const { field, source } = column;
+      const { field, row } = column;
       const operand = operandOf(column);
       const asked = values.filter(canBeAsked);
       if (asked.length === 0) return negated ? sql`${nameOf(column)} is not null` : sql`1 = 0`;
       const list = () =>
         pieces.join(
-          asked.map(value => pieces.value(field, source.entity, value)),
+          asked.map(value => pieces.value(field, row.entity, value)),
           sql`, `,
         );
       if (negated) {
@@ -247,7 +252,7 @@ function readableOf<Sql>(pieces: SqlPieces<Sql>, column: Sql, { type }: Field): 
 }
 
 /** Operators are text of the query: each of them is written out, so that nothing else can get there. */
-function binary<Sql>({ sql }: SqlPieces<Sql>, left: Sql, operator: Operator, right: Sql): Sql {
+function binary<Sql>({ sql }: SqlPieces<Sql>, left: Sql, operator: ComparisonOperator, right: Sql): Sql {
   switch (operator) {
     case '=':
       return sql`${left} = ${right}`;

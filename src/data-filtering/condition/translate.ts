@@ -3,12 +3,12 @@ import {
   always,
   and,
   type Column,
+  type ComparisonOperator,
   type Condition,
   isNegated,
   never,
-  type Operator,
   or,
-  type Source,
+  type RowVariable,
 } from './condition.js';
 
 /**
@@ -29,8 +29,8 @@ export interface Translation<Sql> {
    *
    * @param negated that it does not hold; of readable values, too
    */
-  compare(column: Column, operator: Operator, value: unknown, negated: boolean): Sql;
-  compareColumns(left: Column, operator: Operator, right: Column, negated: boolean): Sql;
+  compare(column: Column, operator: ComparisonOperator, value: unknown, negated: boolean): Sql;
+  compareColumns(left: Column, operator: ComparisonOperator, right: Column, negated: boolean): Sql;
   /**
    * There is at least one value; each is to become a bound parameter.
    *
@@ -45,7 +45,7 @@ export interface Translation<Sql> {
    * Whether there is a row `to` that is related to `from`, for which `condition` holds (undefined: any row does). Rows
    * that count as deleted are left out by `condition` already.
    */
-  exists(relation: EntityRelation, from: Source, to: Source, condition: Sql | undefined): Sql;
+  exists(relation: EntityRelation, from: RowVariable, to: RowVariable, condition: Sql | undefined): Sql;
   not(part: Sql): Sql;
 }
 
@@ -196,8 +196,8 @@ function needed(conditions: readonly Condition[]): readonly Condition[] {
 
 function compares(condition: Condition, column: Column): boolean {
   if (condition.kind !== 'compare' && condition.kind !== 'in' && condition.kind !== 'notIn') return false;
-  const { source, field } = condition.column;
-  return source.number === column.source.number && field.column === column.field.column;
+  const { row, field } = condition.column;
+  return row.number === column.row.number && field.column === column.field.column;
 }
 
 function stored({ field }: Column, value: unknown): unknown {

@@ -27,13 +27,13 @@ import { propertyOf } from '../../own-properties.js';
 import { type EntityAdapter, entityAdapter } from '../adapter.js';
 import { checkSchema, quoted } from '../check-entities.js';
 import { requireValue } from '../check-value.js';
-import { always, and, type Condition, type Source, whereNull } from '../condition/condition.js';
+import { always, and, type Condition, type RowVariable, whereNull } from '../condition/condition.js';
 import { postgresTimestamp } from '../condition/postgres-timestamp.js';
 import {
   aliasOf,
-  type Dialect,
   ownerValues,
   relatedRows,
+  type SqlDialect,
   type SqlPieces,
   sqlTranslation,
 } from '../condition/sql-translation.js';
@@ -141,7 +141,7 @@ function pathOf(table: Table): string {
   return quoted(schema === undefined ? name : `${schema}.${name}`);
 }
 
-function requireDialect(db: DrizzleDatabase, wanted: Dialect): void {
+function requireDialect(db: DrizzleDatabase, wanted: SqlDialect): void {
   const dialect = is(db, PgDatabase) ? 'postgresql' : is(db, BaseSQLiteDatabase) ? 'sqlite' : undefined;
   if (dialect === wanted) return;
   throw errors.invalidArgument('koa-oso/drizzle needs a database of the kind that the tables are for.');
@@ -177,12 +177,12 @@ export function drizzleAdapter(
   return entityAdapter<Subquery, object>({
     select: (entity, condition) => {
       if (schema.entities.get(entity.name) !== entity) throw errors.noAdapter();
-      const source = { entity, number: 0 };
+      const row = { entity, number: 0 };
       const table = schema.tableOf(entity);
       const rows = database
         .select()
-        .from(aliasedTable(table as PgTable, aliasOf(source)))
-        .where(where(and([notDeleted(source), condition]), translation))
+        .from(aliasedTable(table as PgTable, aliasOf(row)))
+        .where(where(and([notDeleted(row), condition]), translation))
         .as(getTableName(table));
       entityOfQuery.set(rows, entity);
       return rows;
@@ -246,9 +246,9 @@ function where(condition: Condition, translation: Translation<SQL>): SQL | undef
   return condition.kind === 'always' ? undefined : translate(condition, translation);
 }
 
-function notDeleted(source: Source): Condition {
-  const { deletedAt } = source.entity;
-  return deletedAt === undefined ? always : whereNull({ source, field: deletedAt });
+function notDeleted(row: RowVariable): Condition {
+  const { deletedAt } = row.entity;
+  return deletedAt === undefined ? always : whereNull({ row, field: deletedAt });
 }
 
 function drizzlePieces(schema: DrizzleSchema): SqlPieces<SQL> {

@@ -3,7 +3,7 @@ import { getTableConfig as getPgTableConfig, type PgColumn, PgTable } from 'driz
 import { getTableConfig as getSqliteTableConfig, SQLiteColumn, SQLiteTable } from 'drizzle-orm/sqlite-core';
 import type { Class } from 'oso';
 import { given } from '../../options.js';
-import type { Dialect } from '../condition/sql-translation.js';
+import type { SqlDialect } from '../condition/sql-translation.js';
 import type { FieldPairs } from '../description.js';
 import { errors } from '../errors.js';
 import type { Entity, EntityRelation, Field, FieldType, JoinColumns, JoinTable } from '../schema.js';
@@ -42,7 +42,7 @@ export type DrizzleEntities = Readonly<Record<string, DrizzleEntity>>;
 /** A schema, and the tables that it was made of. */
 export interface DrizzleSchema {
   readonly entities: ReadonlyMap<string, Entity>;
-  readonly dialect: Dialect;
+  readonly dialect: SqlDialect;
   tableOf(entity: Entity): Table;
   linkOf(joinTable: JoinTable): Table;
 }
@@ -124,7 +124,7 @@ class SchemaReader {
     entity: Entity,
     name: string,
     { one, many, on, through }: DrizzleRelation,
-    dialect: Dialect,
+    dialect: SqlDialect,
   ): EntityRelation {
     const other = one ?? many;
     const target = this.#entities.get(other);
@@ -249,7 +249,7 @@ function configOf(table: Table): TableConfig {
   return is(table, PgTable) ? getPgTableConfig(table) : getSqliteTableConfig(table as SQLiteTable);
 }
 
-function dialectOf(table: Table): Dialect {
+function dialectOf(table: Table): SqlDialect {
   if (is(table, PgTable)) return 'postgresql';
   if (is(table, SQLiteTable)) return 'sqlite';
   throw errors.invalidArgument(

@@ -16,14 +16,14 @@ import { propertyOf } from '../../own-properties.js';
 import { type EntityAdapter, entityAdapter } from '../adapter.js';
 import { checkSchema } from '../check-entities.js';
 import { requireValue } from '../check-value.js';
-import { always, and, type Condition, type Source, whereNull } from '../condition/condition.js';
+import { always, and, type Condition, type RowVariable, whereNull } from '../condition/condition.js';
 import { postgresTimestamp } from '../condition/postgres-timestamp.js';
 import {
   aliasOf,
-  type Dialect,
   ownerValues,
   type RelatedRows,
   relatedRows,
+  type SqlDialect,
   type SqlPieces,
   sqlTranslation,
 } from '../condition/sql-translation.js';
@@ -203,16 +203,16 @@ type Sql = RawBuilder<unknown>;
 const parts: ExpressionBuilder<AnyDatabase, string> = expressionBuilder();
 
 function allowedRows(entity: Entity, condition: Condition, translation: Translation<Sql>) {
-  const source = { entity, number: 0 };
-  const met = and([notDeleted(source), condition]);
-  const alias = aliasOf(source);
+  const row = { entity, number: 0 };
+  const met = and([notDeleted(row), condition]);
+  const alias = aliasOf(row);
   const rows = parts.selectFrom(`${entity.table} as ${alias}`).selectAll(alias);
   return met.kind === 'always' ? rows : rows.where(translate(met, translation) as RawBuilder<boolean>);
 }
 
-function notDeleted(source: Source): Condition {
-  const { deletedAt } = source.entity;
-  return deletedAt === undefined ? always : whereNull({ source, field: deletedAt });
+function notDeleted(row: RowVariable): Condition {
+  const { deletedAt } = row.entity;
+  return deletedAt === undefined ? always : whereNull({ row, field: deletedAt });
 }
 
 function selectRelated({ entity, alias, link, where }: RelatedRows<Sql>) {
@@ -223,7 +223,7 @@ function selectRelated({ entity, alias, link, where }: RelatedRows<Sql>) {
   );
 }
 
-function kyselyPieces(dialect: Dialect): SqlPieces<Sql> {
+function kyselyPieces(dialect: SqlDialect): SqlPieces<Sql> {
   return {
     dialect,
     sql,
@@ -241,7 +241,7 @@ function kyselyPieces(dialect: Dialect): SqlPieces<Sql> {
   };
 }
 
-function bound(dialect: Dialect, { type }: Field, value: unknown): Sql {
+function bound(dialect: SqlDialect, { type }: Field, value: unknown): Sql {
   if (dialect === 'sqlite') {
     if (type.kind === 'boolean') return sql.val(value === true ? 1 : 0);
     return sql.val(value instanceof Date ? sqliteDate(value) : value);
@@ -262,7 +262,7 @@ function sqliteDate(date: Date): string {
 /** What Date.prototype.toISOString writes for the years that are compared: SQLite orders it as dates, as long as all is it. */
 const ISO_DATE = '????-??-??T??:??:??.???Z';
 
-function dialectOf(db: { getExecutor(): { adapter: unknown } }): Dialect {
+function dialectOf(db: { getExecutor(): { adapter: unknown } }): SqlDialect {
   const { adapter } = db.getExecutor();
   if (isOfClass(adapter, 'PostgresAdapter')) return 'postgresql';
   if (isOfClass(adapter, 'SqliteAdapter')) return 'sqlite';

@@ -9,7 +9,7 @@ import {
   negate,
   never,
   or,
-  type Source,
+  type RowVariable,
   whereNotNull,
   whereNull,
   whereUnreadable,
@@ -21,30 +21,30 @@ import { COMPARE, Unfilterable } from '../unfilterable.js';
 export type ClassNamed = (name: string) => Class | undefined;
 
 /** What a term stands for: a field of a row, the row itself, or the rows that it is related to. */
-export type Place = FieldPlace | RowPlace | RowsPlace;
+export type Path = FieldPath | RowPath | RowsPath;
 
-interface FieldPlace {
+interface FieldPath {
   readonly kind: 'field';
-  readonly path: Path;
+  readonly via: Navigation;
   readonly field: Field;
 }
 
-export interface RowPlace {
+export interface RowPath {
   readonly kind: 'row';
-  readonly path: Path;
+  readonly via: Navigation;
   /** The relation that leads to it from the end of the path; undefined where the row is the end of the path. */
   readonly relation: EntityRelation | undefined;
 }
 
-interface RowsPlace {
+interface RowsPath {
   readonly kind: 'rows';
-  readonly path: Path;
+  readonly via: Navigation;
   readonly relation: EntityRelation;
 }
 
 /** From a row, through relations to one, to another. */
-interface Path {
-  readonly from: Source;
+interface Navigation {
+  readonly from: RowVariable;
   readonly relations: readonly EntityRelation[];
 }
 
@@ -52,14 +52,14 @@ interface Path {
 export interface Item {
   /** The same for the same relation of the same row. */
   readonly list: string;
-  readonly row: RowPlace;
+  readonly row: RowPath;
   /** That there is such a row, for which a condition holds. */
   exists(condition: Condition): Condition;
   /** That what the relation belongs to is not there. */
   missing(): Condition;
 }
 
-/** Values that are known, as against places in rows that are not yet. */
+/** Values that are known, as against paths into rows that are not yet. */
 export interface Known {
   readonly kind: 'value';
   readonly value: unknown;
@@ -81,11 +81,11 @@ const MAX_RELATIONS = 30;
 /** Classes that values of fields may be of. */
 const VALUE_CLASSES: ReadonlySet<unknown> = new Set([Object, String, Number, Boolean, Date, Array]);
 
-/** What policies say of places in rows, as conditions on the rows of one entity. */
-export class Places {
+/** What policies say of paths into rows, as conditions on the rows of one entity. */
+export class Paths {
   readonly #classNamed: ClassNamed;
-  readonly #root: Source;
-  readonly #sources = new Map<string, Source>();
+  readonly #root: RowVariable;
+  readonly #rowVariables = new Map<string, RowVariable>();
 
   constructor(entity: Entity, classNamed: ClassNamed) {
     this.#classNamed = classNamed;
@@ -93,69 +93,69 @@ export class Places {
   }
 
   /** The row that is asked about. */
-  get root(): RowPlace {
-    return { kind: 'row', path: { from: this.#root, relations: [] }, relation: undefined };
+  get root(): RowPath {
+    return { kind: 'row', via: { from: this.#root, relations: [] }, relation: undefined };
   }
 
-  /** An attribute of what a place stands for. */
-  attribute(owner: Place | Known, name: string): Place {
+  /** An attribute of what a path leads to. */
+  attribute(owner: Path | Known, name: string): Path {
     if (owner.kind !== 'row') throw attributeOfNoRow(name);
     const relations =
-      owner.relation === undefined ? owner.path.relations : [...owner.path.relations, owner.relation];
-    const path = { from: owner.path.from, relations };
-    const entity = endOf(path);
+      owner.relation === undefined ? owner.via.relations : [...owner.via.relations, owner.relation];
+    const via = { from: owner.via.from, relations };
+    const entity = endOf(via);
     const relation = entity.relations.get(name);
-    if (relation !== undefined) return { kind: relation.kind === 'one' ? 'row' : 'rows', path, relation };
+    if (relation !== undefined) return { kind: relation.kind === 'one' ? 'row' : 'rows', via, relation };
     const field = entity.fields.get(name);
     if (field === undefined) throw unknownAttribute(name, entity.name);
-    return { kind: 'field', path, field };
+    return { kind: 'field', via, field };
   }
 
   /** Whether rows may have something by a name that is not described: their class has it, or they are no rows but lists. */
-  mayHave(place: Place, name: string): boolean {
-    if (place.kind === 'rows') return true;
-    if (place.kind === 'field')
-      return place.field.type.kind === 'unsupported' || place.field.type.kind === 'date';
-    return name in (place.relation?.target ?? endOf(place.path)).class.prototype;
+  mayHave(path: Path, name: string): boolean {
+    if (path.kind === 'rows') return true;
+    if (path.kind === 'field')
+      return path.field.type.kind === 'unsupported' || path.field.type.kind === 'date';
+    return name in (path.relation?.target ?? endOf(path.via)).class.prototype;
   }
 
-  /** Whether a place is a row that is reached through relations which may lead nowhere. */
-  mayBeMissing(place: Place): place is RowPlace {
-    return place.kind === 'row' && (place.relation !== undefined || place.path.relations.length > 0);
+  /** Whether a path leads to a row through relations that may lead nowhere. */
+  mayBeMissing(path: Path): path is RowPath {
+    return path.kind === 'row' && (path.relation !== undefined || path.via.relations.length > 0);
   }
 
-  /** That there is a row at a place. */
-  isThere({ path, relation }: RowPlace): Condition {
-    return this.#through(path, from => (relation === undefined ? always : this.#related(from, relation)));
+  /** That there is a row at a path. */
+  isThere({ via, relation }: RowPath): Condition {
+    return this.#through(via, from => (relation === undefined ? always : this.#related(from, relation)));
   }
 
   /** A rule that follows a relation from row to row, and itself, has no end before there are rows. */
-  refuseEndless(place: Place, name: string): void {
-    if (place.path.relations.length < MAX_RELATIONS || place.kind !== 'row') return;
-    if (!(place.relation?.target ?? endOf(place.path)).relations.has(name)) return;
+  refuseEndless(path: Path, name: string): void {
+    if (path.via.relations.length < MAX_RELATIONS || path.kind !== 'row') return;
+    if (!(path.relation?.target ?? endOf(path.via)).relations.has(name)) return;
     throw new Unfilterable({
       reason: `it follows more than ${MAX_RELATIONS} relations in a row, as a rule does that calls itself`,
       remedy: 'follow as many as there can be, each in a rule of its own',
     });
   }
 
-  /** Whether what a place stands for is of a class. */
-  isA(place: Place | Known, tag: string): Condition {
-    if (place.kind === 'rows') return tag === 'List' ? always : never;
-    if (place.kind === 'value') throw unsupportedClass(tag);
-    if (place.kind === 'field') return this.#isFieldA(place, tag);
-    const entity = place.relation?.target ?? endOf(place.path);
+  /** Whether what a path leads to is of a class. */
+  isA(path: Path | Known, tag: string): Condition {
+    if (path.kind === 'rows') return tag === 'List' ? always : never;
+    if (path.kind === 'value') throw unsupportedClass(tag);
+    if (path.kind === 'field') return this.#isFieldA(path, tag);
+    const entity = path.relation?.target ?? endOf(path.via);
     const isOne = this.#isA(entity, tag);
     if (!isOne) return never;
-    return this.isThere(place);
+    return this.isThere(path);
   }
 
   /** Whether the value of a field is of a class: text is a String, and no value is a row. */
-  #isFieldA({ path, field }: FieldPlace, tag: string): Condition {
+  #isFieldA({ via, field }: FieldPath, tag: string): Condition {
     const { kind } = field.type;
     const isText = kind === 'text' || kind === 'uuid' || kind === 'enum' || kind === 'bigint';
     if ((isText && tag === 'String') || (kind === 'boolean' && tag === 'Boolean')) {
-      return this.#through(path, source => whereNotNull({ source, field }));
+      return this.#through(via, row => whereNotNull({ row, field }));
     }
     const named = this.#classNamed(tag);
     const isOther = kind !== 'unsupported' && named !== undefined && !VALUE_CLASSES.has(named);
@@ -174,28 +174,28 @@ export class Places {
   }
 
   /** A field is true; it fails where it is neither true nor false. */
-  isTrue(place: Place): { holds: Condition; fails: Condition } {
-    if (place.kind !== 'field' || place.field.type.kind !== 'boolean') throw noCondition();
-    const { path, field } = place;
+  isTrue(path: Path): { holds: Condition; fails: Condition } {
+    if (path.kind !== 'field' || path.field.type.kind !== 'boolean') throw noCondition();
+    const { via, field } = path;
     return {
-      holds: this.compare(place, '=', { kind: 'value', value: true }),
+      holds: this.compare(path, '=', { kind: 'value', value: true }),
       fails: or([
-        this.#missingPath(path),
-        this.#through(path, source => whereNull({ source, field })),
-        this.unreadable(place),
+        this.#missingAlong(via),
+        this.#through(via, row => whereNull({ row, field })),
+        this.unreadable(path),
       ]),
     };
   }
 
   /** That a field holds a value that is an error to policies that read it. */
-  unreadable(place: Place | Known): Condition {
-    if (place.kind !== 'field') return never;
-    return this.#through(place.path, source => whereUnreadable({ source, field: place.field }));
+  unreadable(path: Path | Known): Condition {
+    if (path.kind !== 'field') return never;
+    return this.#through(path.via, row => whereUnreadable({ row, field: path.field }));
   }
 
   /** The rows of a relation to many. */
-  rows(place: Place): RowsPlace {
-    if (place.kind === 'rows') return place;
+  rows(path: Path): RowsPath {
+    if (path.kind === 'rows') return path;
     throw new Unfilterable({
       reason: 'it looks with `in` into what is no relation to many',
       remedy: 'ask for a row of a relation to many, or for a value of a list that is known',
@@ -203,17 +203,12 @@ export class Places {
   }
 
   /**
-   * Compares what places stand for, or values.
+   * Compares what paths lead to, or values.
    *
    * @param inNot inside of a `not` an attribute of nil is undefined, which differs from all but itself; elsewhere it is
    *   an error, and nothing holds of it
    */
-  compare(
-    left: Place | Known,
-    policyOperator: PolicyOperator,
-    right: Place | Known,
-    inNot = false,
-  ): Condition {
+  compare(left: Path | Known, policyOperator: PolicyOperator, right: Path | Known, inNot = false): Condition {
     const compared = this.#compare(left, policyOperator, right);
     if (!inNot) return compared;
     const [a, b] = [this.#undefined(left), this.#undefined(right)];
@@ -223,20 +218,20 @@ export class Places {
   }
 
   /** Whether a value is undefined, as is the attribute of a row that is not there. */
-  #undefined(place: Place | Known): Condition {
-    if (place.kind === 'value') return place.value === undefined ? always : never;
-    return this.#missingPath(place.path);
+  #undefined(path: Path | Known): Condition {
+    if (path.kind === 'value') return path.value === undefined ? always : never;
+    return this.#missingAlong(path.via);
   }
 
-  #missingPath({ from, relations }: Path): Condition {
+  #missingAlong({ from, relations }: Navigation): Condition {
     const last = relations.at(-1);
     if (last === undefined) return never;
     return negate(
-      this.#through({ from, relations: relations.slice(0, -1) }, source => this.#related(source, last)),
+      this.#through({ from, relations: relations.slice(0, -1) }, row => this.#related(row, last)),
     );
   }
 
-  #compare(left: Place | Known, policyOperator: PolicyOperator, right: Place | Known): Condition {
+  #compare(left: Path | Known, policyOperator: PolicyOperator, right: Path | Known): Condition {
     const operator = policyOperator === '==' ? '=' : policyOperator;
     if (left.kind === 'value') {
       if (right.kind === 'value') throw new TypeError('Both values are known');
@@ -246,9 +241,9 @@ export class Places {
     if (left.kind === 'field') {
       if (right.kind === 'value') return this.#compareField(left, policyOperator, right.value);
       if (right.kind === 'row') return throwMixed(left.field);
-      return this.#through(left.path, a =>
-        this.#through(right.path, b =>
-          compareColumns({ source: a, field: left.field }, operator, { source: b, field: right.field }),
+      return this.#through(left.via, a =>
+        this.#through(right.via, b =>
+          compareColumns({ row: a, field: left.field }, operator, { row: b, field: right.field }),
         ),
       );
     }
@@ -260,33 +255,29 @@ export class Places {
   }
 
   /** A key of a related row is asked of the row that refers to it: no join for what is known already. */
-  #compareField({ path, field }: FieldPlace, operator: PolicyOperator, value: unknown): Condition {
-    const last = path.relations.at(-1);
+  #compareField({ via, field }: FieldPath, operator: PolicyOperator, value: unknown): Condition {
+    const last = via.relations.at(-1);
     const reference = last?.guaranteed ? last.join.find(({ to }) => to === field)?.from : undefined;
     if (reference === undefined) {
-      return this.#through(path, source => compareToValue({ source, field }, operator, value));
+      return this.#through(via, row => compareToValue({ row, field }, operator, value));
     }
-    return this.#through({ ...path, relations: path.relations.slice(0, -1) }, source =>
+    return this.#through({ ...via, relations: via.relations.slice(0, -1) }, row =>
       and([
-        this.#related(source, last as EntityRelation),
+        this.#related(row, last as EntityRelation),
         // A reference has the type of what it refers to.
-        compareToValue(
-          { source, field: { ...reference, type: field.type, nullable: false } },
-          operator,
-          value,
-        ),
+        compareToValue({ row, field: { ...reference, type: field.type, nullable: false } }, operator, value),
       ]),
     );
   }
 
   /** Whether the row is the given instance: they have the same key. */
-  #isInstance({ path, relation }: RowPlace, value: unknown): Condition {
+  #isInstance({ via, relation }: RowPath, value: unknown): Condition {
     if (value === null) {
       return relation === undefined
         ? never
-        : this.#through(path, from => negate(this.#related(from, relation)));
+        : this.#through(via, from => negate(this.#related(from, relation)));
     }
-    const entity = relation?.target ?? endOf(path);
+    const entity = relation?.target ?? endOf(via);
     if (!(value instanceof entity.class)) return never;
     const key = entity.key.map(field => ({ field, value: (value as Record<string, unknown>)[field.name] }));
     if (key.some(part => part.value === undefined || part.value === null)) {
@@ -295,22 +286,18 @@ export class Places {
         remedy: 'see to it that what the policy reads of the actor is saved, and loaded with its key',
       });
     }
-    const relations = relation === undefined ? path.relations : [...path.relations, relation];
+    const relations = relation === undefined ? via.relations : [...via.relations, relation];
     return and(
       key.map(part =>
-        this.#compareField(
-          { kind: 'field', path: { ...path, relations }, field: part.field },
-          '=',
-          part.value,
-        ),
+        this.#compareField({ kind: 'field', via: { ...via, relations }, field: part.field }, '=', part.value),
       ),
     );
   }
 
-  /** Whether two places hold the same row, or neither holds any. */
-  #isSameRow(left: RowPlace, right: RowPlace): Condition {
-    return this.#through(left.path, a =>
-      this.#through(right.path, b => {
+  /** Whether two paths lead to the same row, or neither holds any. */
+  #isSameRow(left: RowPath, right: RowPath): Condition {
+    return this.#through(left.via, a =>
+      this.#through(right.via, b => {
         const neither = and([this.#missing(a, left.relation), this.#missing(b, right.relation)]);
         if ((left.relation?.target ?? a.entity) !== (right.relation?.target ?? b.entity)) return neither;
         const same = this.#end(a, left.relation, keyA =>
@@ -324,27 +311,27 @@ export class Places {
   }
 
   /** A row that is different has to be there all the same, but for the last step to it. */
-  #reached(left: RowPlace, right: Place | Known, condition: Condition): Condition {
-    const paths = right.kind === 'row' ? [left.path, right.path] : [left.path];
+  #reached(left: RowPath, right: Path | Known, condition: Condition): Condition {
+    const paths = right.kind === 'row' ? [left.via, right.via] : [left.via];
     return and([...paths.map(path => this.#through(path, () => always)), condition]);
   }
 
-  #missing(from: Source, relation: EntityRelation | undefined): Condition {
+  #missing(from: RowVariable, relation: EntityRelation | undefined): Condition {
     return relation === undefined ? never : negate(this.#related(from, relation));
   }
 
   /** The columns that hold the key of a row, or that refer to it. */
   #end(
-    from: Source,
+    from: RowVariable,
     relation: EntityRelation | undefined,
     condition: (key: readonly Column[]) => Condition,
   ): Condition {
-    const keyOf = (source: Source) => source.entity.key.map(field => ({ source, field }));
+    const keyOf = (row: RowVariable) => row.entity.key.map(field => ({ row, field }));
     if (relation === undefined) return condition(keyOf(from));
     const references = relation.target.key.map(key => relation.join.find(({ to }) => to === key)?.from);
     if (relation.guaranteed && references.every(field => field !== undefined)) {
       const columns = references.map((field, at) => ({
-        source: from,
+        row: from,
         // A reference has the type of what it refers to.
         field: { ...field, nullable: false, type: (relation.target.key[at] as Field).type },
       }));
@@ -354,23 +341,23 @@ export class Places {
   }
 
   /** Whether a relation to one leads anywhere. */
-  #related(from: Source, relation: EntityRelation): Condition {
+  #related(from: RowVariable, relation: EntityRelation): Condition {
     if (!relation.guaranteed) return this.#step(from, relation, () => always);
     // No policy reads the reference.
     return and(
-      relation.join.map(join => whereNotNull({ source: from, field: { ...join.from, mayFail: false } })),
+      relation.join.map(join => whereNotNull({ row: from, field: { ...join.from, mayFail: false } })),
     );
   }
 
-  #through({ from, relations }: Path, condition: (end: Source) => Condition): Condition {
+  #through({ from, relations }: Navigation, condition: (end: RowVariable) => Condition): Condition {
     const [first, ...rest] = relations;
     if (first === undefined) return condition(from);
     return this.#step(from, first, to => this.#through({ from: to, relations: rest }, condition));
   }
 
   /** One of the rows of a relation. Every `in` speaks of a row of its own, even of the same list. */
-  #item(from: Source, relation: EntityRelation, before: number): Source {
-    return this.#source(`${from.number}.${relation.name}.${before}`, relation.target);
+  #item(from: RowVariable, relation: EntityRelation, before: number): RowVariable {
+    return this.#rowVariable(`${from.number}.${relation.name}.${before}`, relation.target);
   }
 
   /**
@@ -378,32 +365,32 @@ export class Places {
    *
    * @param before how many other rows of the same relation are spoken of
    */
-  item({ path, relation }: RowsPlace, before: number): Item {
-    const from = path.relations.reduce(
-      (source, step) => this.#source(`${source.number}.${step.name}`, step.target),
-      path.from,
+  item({ via, relation }: RowsPath, before: number): Item {
+    const from = via.relations.reduce(
+      (row, step) => this.#rowVariable(`${row.number}.${step.name}`, step.target),
+      via.from,
     );
     const to = this.#item(from, relation, before);
     return {
       list: `${from.number}.${relation.name}`,
-      row: { kind: 'row', path: { from: to, relations: [] }, relation: undefined },
-      exists: condition => this.#through(path, () => exists(relation, from, to, condition)),
-      missing: () => this.#missingPath(path),
+      row: { kind: 'row', via: { from: to, relations: [] }, relation: undefined },
+      exists: condition => this.#through(via, () => exists(relation, from, to, condition)),
+      missing: () => this.#missingAlong(via),
     };
   }
 
-  #step(from: Source, relation: EntityRelation, condition: (to: Source) => Condition): Condition {
-    const to = this.#source(`${from.number}.${relation.name}`, relation.target);
+  #step(from: RowVariable, relation: EntityRelation, condition: (to: RowVariable) => Condition): Condition {
+    const to = this.#rowVariable(`${from.number}.${relation.name}`, relation.target);
     return exists(relation, from, to, condition(to));
   }
 
   /** The row at the end of a step; the same for the same step, so that conditions on it come together. */
-  #source(step: string, entity: Entity): Source {
-    const known = this.#sources.get(step);
+  #rowVariable(step: string, entity: Entity): RowVariable {
+    const known = this.#rowVariables.get(step);
     if (known !== undefined) return known;
-    const source: Source = { entity, number: this.#sources.size + 1 };
-    this.#sources.set(step, source);
-    return source;
+    const row: RowVariable = { entity, number: this.#rowVariables.size + 1 };
+    this.#rowVariables.set(step, row);
+    return row;
   }
 }
 
@@ -415,7 +402,7 @@ function inherits(descendant: Class, ancestor: Class): boolean {
   return descendant.prototype instanceof ancestor;
 }
 
-function endOf({ from, relations }: Path): Entity {
+function endOf({ from, relations }: Navigation): Entity {
   return relations.at(-1)?.target ?? from.entity;
 }
 

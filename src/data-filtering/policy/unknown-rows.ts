@@ -5,10 +5,10 @@ import type { PolicyOperator } from '../condition/comparison.js';
 import { and, type Condition, negate, never, or } from '../condition/condition.js';
 import type { Entity } from '../schema.js';
 import { Unfilterable } from '../unfilterable.js';
-import { type ClassNamed, type Item, type Known, type Place, Places } from './paths.js';
+import { type ClassNamed, type Item, type Known, type Path, Paths } from './paths.js';
 
-/** A place in a row, or why there is none by that name: that matters only if a result depends on it. */
-type Found = Place | Unfilterable | Undescribed;
+/** A path into a row, or why there is none by that name: that matters only if a result depends on it. */
+type Found = Path | Unfilterable | Undescribed;
 
 /**
  * What a pattern finds for a name that is not described. It equals no value, so the pattern does not match; whatever
@@ -23,20 +23,20 @@ class Undescribed {
 }
 
 /** When a result holds, and when it fails with an error: inside of a `not` the one is not the other's opposite. */
-interface Outcome {
+interface Truth {
   readonly holds: Condition;
   readonly fails: Condition;
 }
 
 /** What has to hold, given what comes after it. Made when a result turns out to depend on it. */
-type RowConstraint = Step | AnyRow | None;
+type RowConstraint = Test | AnyRow | None;
 
 /** A condition that stands on its own. */
-class Step {
-  readonly outcome: () => Outcome;
+class Test {
+  readonly outcome: () => Truth;
   readonly mayFail: boolean;
 
-  constructor(outcome: () => Outcome, mayFail = false) {
+  constructor(outcome: () => Truth, mayFail = false) {
     this.outcome = outcome;
     this.mayFail = mayFail;
   }
@@ -72,7 +72,7 @@ class AnyRow {
   }
 
   /** What comes after it speaks of the row. */
-  before({ holds, fails }: Outcome): Outcome {
+  before({ holds, fails }: Truth): Truth {
     return {
       holds: this.#item.exists(holds),
       fails: or([this.#item.missing(), this.#item.exists(fails)]),
@@ -82,14 +82,14 @@ class AnyRow {
 
 /** Rows of which the policy knows only the class, for CompiledOso to evaluate a policy with. */
 export class UnknownRows implements Unknowns {
-  readonly #places: Places;
+  readonly #paths: Paths;
   #placeOf: () => (() => PolicyPlace) | undefined = () => undefined;
   /** The row that is asked about. */
   readonly row: Unknown;
 
   constructor(entity: Entity, classNamed: ClassNamed) {
-    this.#places = new Places(entity, classNamed);
-    this.row = new Unknown(this.#places.root);
+    this.#paths = new Paths(entity, classNamed);
+    this.row = new Unknown(this.#paths.root);
   }
 
   /**
@@ -106,45 +106,43 @@ export class UnknownRows implements Unknowns {
 
   isThere(value: Unknown): Constraint | undefined {
     const found = value.value as Found;
-    if (!isPlace(found) || !this.#places.mayBeMissing(found)) return undefined;
-    return this.#step(() => ({ holds: this.#places.isThere(found), fails: never }));
+    if (!isPath(found) || !this.#paths.mayBeMissing(found)) return undefined;
+    return this.#step(() => ({ holds: this.#paths.isThere(found), fails: never }));
   }
 
   attribute(value: Unknown, name: string, inPattern: boolean): Unknown {
     const found = value.value as Found;
-    if (isPlace(found)) at(this.#placeOf(), () => this.#places.refuseEndless(found, name));
-    const attribute = this.#unlessUnfilterable(() => this.#places.attribute(placeOf(value), name));
+    if (isPath(found)) at(this.#placeOf(), () => this.#paths.refuseEndless(found, name));
+    const attribute = this.#unlessUnfilterable(() => this.#paths.attribute(pathOf(value), name));
     const isUndescribed =
-      inPattern && attribute instanceof Unfilterable && isPlace(found) && !this.#places.mayHave(found, name);
+      inPattern && attribute instanceof Unfilterable && isPath(found) && !this.#paths.mayHave(found, name);
     return new Unknown(isUndescribed ? new Undescribed(attribute) : attribute);
   }
 
   item(list: Unknown, before: readonly Constraint[]): { item: Unknown; constraint: Constraint } {
-    const rows = this.#unlessUnfilterable(() => this.#places.rows(placeOf(list)));
+    const rows = this.#unlessUnfilterable(() => this.#paths.rows(pathOf(list)));
     if (rows instanceof Unfilterable) return { item: new Unknown(rows), constraint: refusal(rows) };
-    const { list: name } = this.#places.item(rows, 0);
+    const { list: name } = this.#paths.item(rows, 0);
     const others = before.filter(each => each instanceof AnyRow && each.list === name).length;
-    const item = this.#places.item(rows, others);
+    const item = this.#paths.item(rows, others);
     return { item: new Unknown(item.row), constraint: new AnyRow(item) };
   }
 
   compare(operator: PolicyOperator, left: unknown, right: unknown, inNot: boolean): boolean | Constraint {
     if (operator === '=' && !inNot && (isUnlike(left, right) || isUnlike(right, left))) return false;
     const fails = inNot ? this.#unreadable(left, right) : never;
-    const compare = () => this.#places.compare(operand(left), operator, operand(right), inNot);
+    const compare = () => this.#paths.compare(operand(left), operator, operand(right), inNot);
     if (fails.kind === 'never') return this.#answer(compare);
     const condition = this.#unlessUnfilterable(compare);
     return condition instanceof Unfilterable
       ? refusal(condition)
-      : new Step(() => ({ holds: condition, fails }), true);
+      : new Test(() => ({ holds: condition, fails }), true);
   }
 
   /** That one of the values is an error to who reads it. */
   #unreadable(...values: readonly unknown[]): Condition {
     const found = values.map(value => (value instanceof Unknown ? (value.value as Found) : undefined));
-    return or(
-      found.map(place => (place !== undefined && isPlace(place) ? this.#places.unreadable(place) : never)),
-    );
+    return or(found.map(path => (path !== undefined && isPath(path) ? this.#paths.unreadable(path) : never)));
   }
 
   cut(): void {
@@ -157,11 +155,11 @@ export class UnknownRows implements Unknowns {
   }
 
   isTrue(value: Unknown): Constraint {
-    return this.#step(() => this.#places.isTrue(placeOf(value)), true);
+    return this.#step(() => this.#paths.isTrue(pathOf(value)), true);
   }
 
   isA(value: Unknown, tag: string): boolean | Constraint {
-    return this.#answer(() => this.#places.isA(placeOf(value), tag));
+    return this.#answer(() => this.#paths.isA(pathOf(value), tag));
   }
 
   /** A condition, made now: what no row can meet ends a rule at once, before the rule comes to what is no concern of rows. */
@@ -169,12 +167,12 @@ export class UnknownRows implements Unknowns {
     const condition = this.#unlessUnfilterable(make);
     if (condition instanceof Unfilterable) return refusal(condition);
     if (condition.kind === 'always') return true;
-    return condition.kind === 'never' ? false : new Step(() => ({ holds: condition, fails: never }));
+    return condition.kind === 'never' ? false : new Test(() => ({ holds: condition, fails: never }));
   }
 
-  #step(outcome: () => Outcome, mayFail = false): Step {
+  #step(outcome: () => Truth, mayFail = false): Test {
     const placeOf = this.#placeOf();
-    return new Step(() => at(placeOf, outcome), mayFail);
+    return new Test(() => at(placeOf, outcome), mayFail);
   }
 
   #unlessUnfilterable<Result>(make: () => Result): Result | Unfilterable {
@@ -206,14 +204,14 @@ const AT_ONCE = 250;
 async function outcomesOf(
   results: readonly (readonly Constraint[])[],
   pace: Pace,
-  which: keyof Outcome,
+  which: keyof Truth,
 ): Promise<Condition[]> {
   const outcomes: Condition[] = [];
   for (const constraints of results as readonly (readonly RowConstraint[])[]) {
     // Nearly all are made at once. A promise for each would be felt.
     const outcome =
       constraints.length < AT_ONCE && !constraints.some(each => each instanceof None)
-        ? follow(constraints.map(each => (each instanceof AnyRow ? each : (each as Step).outcome())))
+        ? follow(constraints.map(each => (each instanceof AnyRow ? each : (each as Test).outcome())))
         : await outcomeOf(constraints, pace);
     outcomes.push(outcome[which]);
     if (pace.spend(STEPS_PER_CONDITION * constraints.length)) await pace.pause();
@@ -221,8 +219,8 @@ async function outcomesOf(
   return outcomes;
 }
 
-async function outcomeOf(constraints: readonly RowConstraint[], pace: Pace): Promise<Outcome> {
-  const steps: (Outcome | AnyRow)[] = [];
+async function outcomeOf(constraints: readonly RowConstraint[], pace: Pace): Promise<Truth> {
+  const steps: (Truth | AnyRow)[] = [];
   let row: Condition[] = [];
   const closeRow = async (): Promise<void> => {
     if (row.length > 0) steps.push({ holds: await together(and, row, pace), fails: never });
@@ -247,13 +245,13 @@ async function outcomeOf(constraints: readonly RowConstraint[], pace: Pace): Pro
 }
 
 /** What is made of steps that follow each other. A row of a relation is one of which all later steps speak. */
-function follow(steps: readonly (Outcome | AnyRow)[]): Outcome {
+function follow(steps: readonly (Truth | AnyRow)[]): Truth {
   // What has to hold after the step that is looked at, the last first, and is yet to be put together: all of it at once.
   let after: Condition[] = [];
   let fails: Condition = never;
   const allAfter = (): Condition => and(after.reverse());
   for (let at = steps.length - 1; at >= 0; at--) {
-    const step = steps[at] as Outcome | AnyRow;
+    const step = steps[at] as Truth | AnyRow;
     if (step instanceof AnyRow) {
       const outcome = step.before({ holds: allAfter(), fails });
       after = [outcome.holds];
@@ -268,7 +266,7 @@ function follow(steps: readonly (Outcome | AnyRow)[]): Outcome {
   return { holds: allAfter(), fails };
 }
 
-async function noneOf({ alternatives, failing }: None, pace: Pace): Promise<Outcome> {
+async function noneOf({ alternatives, failing }: None, pace: Pace): Promise<Truth> {
   const fails = await together(or, await outcomesOf(failing, pace, 'fails'), pace);
   const held = await outcomesOf(alternatives, pace, 'holds');
   const different: Condition[] = [];
@@ -294,13 +292,13 @@ async function together(
   return combine(parts);
 }
 
-function placeOf(value: Unknown): Place {
+function pathOf(value: Unknown): Path {
   const found = value.value as Found;
-  if (isPlace(found)) return found;
+  if (isPath(found)) return found;
   throw found instanceof Undescribed ? found.why : found;
 }
 
-function isPlace(found: Found): found is Place {
+function isPath(found: Found): found is Path {
   return !(found instanceof Unfilterable || found instanceof Undescribed);
 }
 
@@ -324,12 +322,12 @@ function at<Result>(placeOf: (() => PolicyPlace) | undefined, work: () => Result
   }
 }
 
-function operand(value: unknown): Place | Known {
-  return value instanceof Unknown ? placeOf(value) : { kind: 'value', value };
+function operand(value: unknown): Path | Known {
+  return value instanceof Unknown ? pathOf(value) : { kind: 'value', value };
 }
 
 function refusal(error: Unfilterable): Constraint {
-  return new Step(() => {
+  return new Test(() => {
     throw error;
   });
 }

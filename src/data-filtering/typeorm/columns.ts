@@ -22,10 +22,10 @@ export interface ColumnKind {
   readonly mayFail?: Field['mayFail'];
 }
 
-export type Dialect = 'postgres' | 'sqlite';
+export type DriverDialect = 'postgres' | 'sqlite';
 
 /** The SQL that a data source speaks; an error where its equality is not that of JavaScript. */
-export function dialectOf(dataSource: DataSource): Dialect {
+export function dialectOf(dataSource: DataSource): DriverDialect {
   const { type } = dataSource.options;
   if (type === 'postgres') return 'postgres';
   if (type === 'sqljs' || type === 'better-sqlite3') return 'sqlite';

@@ -5,7 +5,7 @@ import { checkSchema } from '../check-entities.js';
 import { translate } from '../condition/translate.js';
 import { type EqualityFn, equalityOf } from '../equality.js';
 import { type FilteringEngine, registerSchema } from '../register-entities.js';
-import type { Related } from '../related.js';
+import type { RelationOf } from '../related.js';
 import type { Entity, Schema } from '../schema.js';
 import { dialectOf } from './columns.js';
 import { confine } from './query.js';
@@ -147,7 +147,7 @@ function queryOf(dataSource: DataSource, entity: Entity): SelectQueryBuilder<Obj
 /** Finds what a row is related to, by what it holds of the keys that relate them, or else by its own key. */
 async function load(
   dataSource: DataSource,
-  { owner, entity, relation }: Related,
+  { owner, entity, relation }: RelationOf,
 ): Promise<readonly unknown[]> {
   const query = queryOf(dataSource, relation.target);
   const sql = new Sql(dataSource);

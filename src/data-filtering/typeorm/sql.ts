@@ -1,6 +1,6 @@
 import type { DataSource } from 'typeorm';
 import { compareToValue } from '../condition/comparison.js';
-import { and, type Column, type Condition, never, type Source } from '../condition/condition.js';
+import { and, type Column, type Condition, never, type RowVariable } from '../condition/condition.js';
 import { aliasOf, type RelatedRows, type SqlPieces, sqlTranslation } from '../condition/sql-translation.js';
 import { readableIn, type Translation, translate } from '../condition/translate.js';
 import { errors } from '../errors.js';
@@ -45,11 +45,11 @@ export class Sql {
    * @param condition of the row number 0
    */
   rows(entity: Entity, condition: string | undefined): string {
-    const source: Source = { entity, number: 0 };
+    const row: RowVariable = { entity, number: 0 };
     // TypeORM tells classes that share a table apart by itself, but mixes them up where two queries become one.
-    const parts = [this.#isOfClass(source), condition].filter(part => part !== undefined);
+    const parts = [this.#isOfClass(row), condition].filter(part => part !== undefined);
     const where = parts.length === 0 ? '' : ` WHERE ${parts.join(' AND ')}`;
-    return `(SELECT * FROM ${this.#table(entity.table, aliasOf(source))}${where})`;
+    return `(SELECT * FROM ${this.#table(entity.table, aliasOf(row))}${where})`;
   }
 
   /**
@@ -61,14 +61,14 @@ export class Sql {
     owner: object,
     { target, join, joinTable }: EntityRelation,
   ): string | undefined {
-    const to: Source = { entity: target, number: 0 };
-    const link: Source = { entity, number: 1 };
+    const to: RowVariable = { entity: target, number: 0 };
+    const link: RowVariable = { entity, number: 1 };
     const pairs =
       joinTable === undefined
-        ? join.map(pair => ({ field: pair.from, column: { source: to, field: unread(pair.to) } }))
+        ? join.map(pair => ({ field: pair.from, column: { row: to, field: unread(pair.to) } }))
         : joinTable.source.map(({ field, column }) => ({
             field,
-            column: { source: link, field: unread({ ...field, column }) },
+            column: { row: link, field: unread({ ...field, column }) },
           }));
     const conditions: Condition[] = [];
     for (const { field, column } of pairs) {
@@ -80,7 +80,7 @@ export class Sql {
     const condition = translate(and(conditions), this.translation);
     if (joinTable === undefined) return condition;
     const joined = joinTable.target.map(({ column, field }) =>
-      this.#equal({ source: link, field: { ...field, column } }, { source: to, field }),
+      this.#equal({ row: link, field: { ...field, column } }, { row: to, field }),
     );
     const table = this.#table(joinTable.table, aliasOf(link));
     return `EXISTS (SELECT 1 FROM ${table} WHERE ${[condition, ...joined].join(' AND ')})`;
@@ -89,29 +89,29 @@ export class Sql {
   /** Whether the row number 0 is related to one whose key is known, by what the database holds of that. */
   isRelatedToRow(entity: Entity, owner: object, relation: EntityRelation): string {
     const { target, join, joinTable } = relation;
-    const from: Source = { entity, number: 1 };
-    const to: Source = { entity: target, number: 0 };
+    const from: RowVariable = { entity, number: 1 };
+    const to: RowVariable = { entity: target, number: 0 };
     const key = entity.key.map(field => {
       const value = read(owner, field);
       if (value === undefined || value === null) throw unsaved(entity, relation);
       return field.type.kind === 'unsupported'
-        ? this.translation.compare({ source: from, field }, '=', value, false)
-        : translate(compareToValue({ source: from, field: unread(field) }, '=', value), this.translation);
+        ? this.translation.compare({ row: from, field }, '=', value, false)
+        : translate(compareToValue({ row: from, field: unread(field) }, '=', value), this.translation);
     });
     const source = this.#table(entity.table, aliasOf(from));
     if (joinTable === undefined) {
       const joined = join.map(pair =>
-        this.#equal({ source: to, field: pair.to }, { source: from, field: pair.from }),
+        this.#equal({ row: to, field: pair.to }, { row: from, field: pair.from }),
       );
       return `EXISTS (SELECT 1 FROM ${source} WHERE ${[...joined, ...key].join(' AND ')})`;
     }
-    const link: Source = { entity, number: 2 };
+    const link: RowVariable = { entity, number: 2 };
     const [fromSide, toSide] = [
       { end: from, columns: joinTable.source },
       { end: to, columns: joinTable.target },
     ].map(({ end, columns }) =>
       columns.map(({ column, field }) =>
-        this.#equal({ source: link, field: { ...field, column } }, { source: end, field }),
+        this.#equal({ row: link, field: { ...field, column } }, { row: end, field }),
       ),
     ) as [string[], string[]];
     const joined = `${this.#table(joinTable.table, aliasOf(link))} ON ${fromSide.join(' AND ')}`;
@@ -157,7 +157,7 @@ export class Sql {
   }
 
   /** Whether a row is of its entity, where others share the table. */
-  #isOfClass({ entity, number }: Source): string | undefined {
+  #isOfClass({ entity, number }: RowVariable): string | undefined {
     const discriminator = discriminatorOf(metadataOf(this.#dataSource, entity));
     if (discriminator === undefined) return undefined;
     const column = this.#qualified(aliasOf({ entity, number }), discriminator.column);
@@ -184,8 +184,8 @@ export class Sql {
     return this.#isPostgres ? `CAST(${bound} AS date)` : bound;
   }
 
-  #column({ source, field }: Column): string {
-    return this.#qualified(aliasOf(source), field.column);
+  #column({ row, field }: Column): string {
+    return this.#qualified(aliasOf(row), field.column);
   }
 
   #qualified(alias: string, column: string): string {

@@ -1,9 +1,9 @@
 import { NotCovered, runtimeError } from '../errors.js';
 import { calculate } from '../evaluate/arithmetic.js';
-import { lookUp } from '../evaluate/attribute.js';
+import { attribute } from '../evaluate/attribute.js';
 import { compare, compareGround } from '../evaluate/compare.js';
 import { make } from '../evaluate/construct.js';
-import { type Code, fail, type Machine } from '../evaluate/machine.js';
+import { fail, type Machine, type Step } from '../evaluate/machine.js';
 import { match } from '../evaluate/match.js';
 import { iterate, refuseUnrepeatable } from '../evaluate/membership.js';
 import { negate } from '../evaluate/negation.js';
@@ -14,7 +14,7 @@ import type { Located } from '../syntax/source.js';
 import type { Arithmetic, CallTerm, Comparison, Operation, Term } from '../syntax/tree.js';
 import { formatValue } from '../values/format.js';
 import { Unknown, type Unknowns } from '../values/unknown.js';
-import { deref, Logical, type Value } from '../values/values.js';
+import { deref, LogicVariable, type Value } from '../values/values.js';
 import type { Callable, Program } from './program.js';
 import { type Argument, argumentOf, CannotCompile, type Scope } from './scope.js';
 
@@ -31,19 +31,19 @@ export class Compiler {
   /**
    * The steps that test a condition and go on with `next`.
    *
-   * @param levels where, for each rule, `and` and `or` around the condition, the number of choices at its start is kept
+   * @param barriers where, for each rule, `and` and `or` around the condition, the number of choices at its start is kept
    */
-  condition(term: Term, next: Code, levels: readonly number[]): Code {
+  condition(term: Term, next: Step, barriers: readonly number[]): Step {
     const { observer } = this.#program;
-    if (observer === undefined || isPlainSequence(term)) return this.#condition(term, next, levels);
-    return this.#observed(term, next, levels, observer);
+    if (observer === undefined || isPlainSequence(term)) return this.#condition(term, next, barriers);
+    return this.#observed(term, next, barriers, observer);
   }
 
-  #condition(term: Term, next: Code, levels: readonly number[]): Code {
+  #condition(term: Term, next: Step, barriers: readonly number[]): Step {
     try {
       switch (term.kind) {
         case 'operation':
-          return this.#operation(term, next, levels);
+          return this.#operation(term, next, barriers);
         case 'call':
           return this.#call(term, next);
         case 'boolean':
@@ -59,20 +59,20 @@ export class Compiler {
     }
   }
 
-  #operation(operation: Operation, next: Code, levels: readonly number[]): Code {
+  #operation(operation: Operation, next: Step, barriers: readonly number[]): Step {
     const { operator, args } = operation;
     const [first, second, third] = args;
     switch (operator) {
       case 'and':
-        return this.#and(args, next, levels);
+        return this.#and(args, next, barriers);
       case 'or':
-        return this.#or(args, next, levels);
+        return this.#or(args, next, barriers);
       case 'not':
         return this.#not(first as Term, next);
       case 'forall':
         return this.#forall(operation, next);
       case 'cut':
-        return this.#cut(operation, next, levels);
+        return this.#cut(operation, next, barriers);
       case 'print':
         return this.#print(args, next);
       case 'debug':
@@ -108,37 +108,37 @@ export class Compiler {
     return this.#arithmetic(operator, first, second, third, operation, next);
   }
 
-  #and(args: readonly Term[], next: Code, levels: readonly number[]): Code {
-    const level = this.#level();
-    const inner = [...levels, level];
-    const code = args.reduceRight((after, arg) => this.condition(arg, after, inner), next);
-    return this.#entered(level, code);
+  #and(args: readonly Term[], next: Step, barriers: readonly number[]): Step {
+    const barrier = this.#barrier();
+    const inner = [...barriers, barrier];
+    const step = args.reduceRight((after, arg) => this.condition(arg, after, inner), next);
+    return this.#entered(barrier, step);
   }
 
-  #or(args: readonly Term[], next: Code, levels: readonly number[]): Code {
-    const level = this.#level();
-    const inner = [...levels, level];
+  #or(args: readonly Term[], next: Step, barriers: readonly number[]): Step {
+    const barrier = this.#barrier();
+    const inner = [...barriers, barrier];
     const alternatives = args.map(arg => this.condition(arg, next, inner));
-    return this.#entered(level, machine => choose(machine, alternatives, 0));
+    return this.#entered(barrier, machine => choose(machine, alternatives, 0));
   }
 
   /** A slot for the number of choices at the start of an `and` or `or`; none where no rule cuts. */
-  #level(): number {
+  #barrier(): number {
     return this.#program.cuts ? this.#scope.reserve() : -1;
   }
 
-  #entered(level: number, code: Code): Code {
-    if (level === -1) return code;
+  #entered(barrier: number, step: Step): Step {
+    if (barrier === -1) return step;
     return machine => {
-      machine.frame[level] = machine.choices.length;
-      return code;
+      machine.frame[barrier] = machine.choices.length;
+      return step;
     };
   }
 
-  #cut(operation: Operation, next: Code, levels: readonly number[]): Code {
+  #cut(operation: Operation, next: Step, barriers: readonly number[]): Step {
     // A cut reaches as far back as the start of what its `and` or `or` stands in.
-    const [level, inner] = levels.slice(-2);
-    if (level === undefined || inner === undefined) return this.#notCovered('cut on its own', operation);
+    const [barrier, inner] = barriers.slice(-2);
+    if (barrier === undefined || inner === undefined) return this.#notCovered('cut on its own', operation);
     const place = this.#placer(operation);
     return machine => {
       if (machine.unknowns !== undefined) {
@@ -146,7 +146,7 @@ export class Compiler {
         machine.unknowns.cut();
       }
       const { frame } = machine;
-      const height = frame[level] as number;
+      const height = frame[barrier] as number;
       machine.cut(height);
       // What the cut stands in now has fewer choices before it than at its start.
       frame[inner] = height;
@@ -154,30 +154,30 @@ export class Compiler {
     };
   }
 
-  #not(term: Term, next: Code): Code {
+  #not(term: Term, next: Step): Step {
     return negate(held => this.#apart(term, held), next, this.#placer(term));
   }
 
-  #forall({ args }: Operation, next: Code): Code {
+  #forall({ args }: Operation, next: Step): Step {
     const [each, test] = args as readonly [Term, Term];
     return negate(held => this.#both(each, test, held), next, this.#placer(each));
   }
 
   /** A condition that is tested on its own: a cut in it goes back no further than its start. */
-  #apart(term: Term, next: Code): Code {
-    const level = this.#level();
-    return this.#entered(level, this.condition(term, next, level === -1 ? [] : [level]));
+  #apart(term: Term, next: Step): Step {
+    const barrier = this.#barrier();
+    return this.#entered(barrier, this.condition(term, next, barrier === -1 ? [] : [barrier]));
   }
 
   /** `each and not test`, as `forall` asks it. */
-  #both(each: Term, test: Term, next: Code): Code {
-    const start = this.#level();
-    const level = this.#level();
-    const code = this.condition(each, this.#not(test, next), level === -1 ? [] : [start, level]);
-    return this.#entered(start, this.#entered(level, code));
+  #both(each: Term, test: Term, next: Step): Step {
+    const start = this.#barrier();
+    const barrier = this.#barrier();
+    const step = this.condition(each, this.#not(test, next), barrier === -1 ? [] : [start, barrier]);
+    return this.#entered(start, this.#entered(barrier, step));
   }
 
-  #unify(left: Term, right: Term, located: Located, next: Code): Code {
+  #unify(left: Term, right: Term, located: Located, next: Step): Step {
     if (left.kind === 'variable' && right.kind === 'variable' && left.name === right.name) return next;
     if (isNotANumber(left) && isNotANumber(right)) return fail;
     const buildLeft = this.#scope.build(left);
@@ -189,7 +189,7 @@ export class Compiler {
     };
   }
 
-  #assign(left: Term, right: Term, operation: Operation, next: Code): Code {
+  #assign(left: Term, right: Term, operation: Operation, next: Step): Step {
     const place = this.#placer(operation);
     if (left.kind !== 'variable') return this.#notCovered('":=" to something other than a variable', left);
     const buildLeft = this.#scope.build(left);
@@ -197,7 +197,7 @@ export class Compiler {
     return machine => {
       const variable = buildLeft(machine.frame);
       if (
-        !(variable instanceof Logical) ||
+        !(variable instanceof LogicVariable) ||
         variable.binding !== undefined ||
         variable.aliased ||
         variable.waiting !== undefined
@@ -208,18 +208,18 @@ export class Compiler {
     };
   }
 
-  #compare(operator: Comparison, left: Term, right: Term, located: Operation, next: Code): Code {
+  #compare(operator: Comparison, left: Term, right: Term, located: Operation, next: Step): Step {
     const buildLeft = this.#scope.build(left);
     const buildRight = this.#scope.build(right);
     const place = this.#placer(located);
     return machine => {
       const a = deref(buildLeft(machine.frame));
       const b = deref(buildRight(machine.frame));
-      if (a instanceof Logical || b instanceof Logical) {
+      if (a instanceof LogicVariable || b instanceof LogicVariable) {
         wait(machine, { kind: 'compare', left: a, right: b, operator, located });
         return next;
       }
-      if (located.waited) {
+      if (located.afterLookups) {
         const known = compareGround(machine, operator, a, b);
         if (known !== undefined) return known ? next : machine.fail();
       }
@@ -233,8 +233,8 @@ export class Compiler {
     right: Term,
     result: Term,
     located: Located,
-    next: Code,
-  ): Code {
+    next: Step,
+  ): Step {
     const buildLeft = this.#scope.build(left);
     const buildRight = this.#scope.build(right);
     const buildResult = this.#scope.build(result);
@@ -242,7 +242,7 @@ export class Compiler {
     return machine => {
       const a = deref(buildLeft(machine.frame));
       const b = deref(buildRight(machine.frame));
-      if (a instanceof Logical || b instanceof Logical) {
+      if (a instanceof LogicVariable || b instanceof LogicVariable) {
         throw new NotCovered(`"${operator}" on a variable without a value`, place());
       }
       if (a instanceof Unknown || b instanceof Unknown) {
@@ -252,18 +252,18 @@ export class Compiler {
     };
   }
 
-  #in(item: Term, iterable: Term, operation: Operation, next: Code): Code {
+  #in(item: Term, iterable: Term, operation: Operation, next: Step): Step {
     const buildItem = this.#scope.build(item);
     const buildIterable = this.#scope.build(iterable);
     const place = this.#placer(operation);
     return machine => {
       const source = buildIterable(machine.frame);
-      if (operation.waited) refuseUnrepeatable(machine, source, place);
+      if (operation.afterLookups) refuseUnrepeatable(machine, source, place);
       return iterate(machine, buildItem(machine.frame), source, place, next);
     };
   }
 
-  #matches(left: Term, right: Term, { waited = false }: Operation, next: Code): Code {
+  #matches(left: Term, right: Term, { afterLookups: waited = false }: Operation, next: Step): Step {
     const buildLeft = this.#scope.build(left);
     const buildRight = this.#scope.build(right);
     const place = this.#placer(right);
@@ -273,14 +273,14 @@ export class Compiler {
     };
   }
 
-  #dot(object: Term, field: Term, result: Term, operation: Operation, next: Code): Code {
+  #dot(object: Term, field: Term, result: Term, operation: Operation, next: Step): Step {
     const place = this.#placer(operation);
     const buildObject = this.#scope.build(object);
     const buildResult = this.#scope.build(result);
     if (field.kind === 'call') {
       const args = field.args.map(arg => this.#scope.build(arg));
       const { name, named } = field;
-      return lookUp(
+      return attribute(
         buildObject,
         frame => ({ name, args: args.map(arg => arg(frame)), named }),
         buildResult,
@@ -289,14 +289,14 @@ export class Compiler {
       );
     }
     if (field.kind === 'string') {
-      const attribute = { name: field.value, args: undefined, named: false };
-      return lookUp(buildObject, () => attribute, buildResult, place, next);
+      const named = { name: field.value, args: undefined, named: false };
+      return attribute(buildObject, () => named, buildResult, place, next);
     }
     const buildField = this.#scope.build(field);
-    return lookUp(buildObject, frame => deref(buildField(frame)), buildResult, place, next);
+    return attribute(buildObject, frame => deref(buildField(frame)), buildResult, place, next);
   }
 
-  #new(call: Term, result: Term, operation: Operation, next: Code): Code {
+  #new(call: Term, result: Term, operation: Operation, next: Step): Step {
     if (call.kind !== 'call' || result.kind !== 'variable') {
       return this.#notCovered('new() with unusual arguments', operation);
     }
@@ -304,7 +304,7 @@ export class Compiler {
     return make(call.name, args, call.named, this.#scope.build(result), this.#placer(operation), next);
   }
 
-  #call(call: CallTerm, next: Code): Code {
+  #call(call: CallTerm, next: Step): Step {
     if (call.named) return this.#notCovered('named arguments', call);
     const { name } = call;
     const place = this.#placer(call);
@@ -324,14 +324,14 @@ export class Compiler {
   }
 
   /** A variable as a condition: its value must be true. */
-  #truth(term: Term, next: Code): Code {
+  #truth(term: Term, next: Step): Step {
     const build = this.#scope.build(term);
     const place = this.#placer(term);
     return machine => {
       const value = deref(build(machine.frame));
       if (value === true) return next;
       if (value === false) return machine.fail();
-      if (value instanceof Logical) return unify(machine, value, true, next);
+      if (value instanceof LogicVariable) return unify(machine, value, true, next);
       if (value instanceof Unknown) {
         machine.placeOf = place;
         machine.constrain((machine.unknowns as Unknowns).isTrue(value));
@@ -341,14 +341,14 @@ export class Compiler {
     };
   }
 
-  #notACondition(term: Term): Code {
+  #notACondition(term: Term): Step {
     const place = this.#placer(term);
     return () => {
       throw runtimeError('TypeError', 'A condition must be true or false', place());
     };
   }
 
-  #print(args: readonly Term[], next: Code): Code {
+  #print(args: readonly Term[], next: Step): Step {
     const builders = args.map(arg => this.#scope.build(arg));
     return machine => {
       const shown = builders.map(build => formatValue(machine, build(machine.frame))).join(', ');
@@ -358,15 +358,15 @@ export class Compiler {
     };
   }
 
-  #observed(term: Term, next: Code, levels: readonly number[], observer: Observer): Code {
+  #observed(term: Term, next: Step, barriers: readonly number[], observer: Observer): Step {
     const place = this.#scope.placeOf(term);
-    const code = this.#condition(
+    const step = this.#condition(
       term,
       () => {
         observer({ kind: 'held', place });
         return next;
       },
-      levels,
+      barriers,
     );
     return machine => {
       observer({ kind: 'condition', place });
@@ -375,11 +375,11 @@ export class Compiler {
         observer({ kind: 'failed', place });
         return after.fail();
       });
-      return code;
+      return step;
     };
   }
 
-  #notCovered(construct: string, located: Located): Code {
+  #notCovered(construct: string, located: Located): Step {
     const place = this.#placer(located);
     return () => {
       throw new NotCovered(construct, place());
@@ -395,16 +395,16 @@ function isNotANumber(term: Term): boolean {
   return term.kind === 'number' && Number.isNaN(term.value);
 }
 
-function choose(machine: Machine, alternatives: readonly Code[], at: number): Code {
-  const code = alternatives[at];
-  if (code === undefined) return machine.fail();
+function choose(machine: Machine, alternatives: readonly Step[], at: number): Step {
+  const step = alternatives[at];
+  if (step === undefined) return machine.fail();
   if (at + 1 < alternatives.length) {
     machine.choose(again => {
       again.choices.pop();
       return choose(again, alternatives, at + 1);
     });
   }
-  return code;
+  return step;
 }
 
 /** The conditions of an `and` are observed one by one; cuts must not be, as they would cut their own observation. */

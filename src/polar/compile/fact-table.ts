@@ -74,7 +74,7 @@ export class FactTable {
    * Whether exactly one fact holds for the arguments, and nothing else could, or nothing at all; undefined where it takes
    * more than comparing to know.
    */
-  holds(args: readonly unknown[]): boolean | undefined {
+  contains(args: readonly unknown[]): boolean | undefined {
     return this.#find(this.#replacement ? args.map(read) : args);
   }
 

@@ -1,6 +1,6 @@
-import { type Code, Continuation, type Machine, proceed } from '../evaluate/machine.js';
+import { Continuation, type Machine, proceed, type Step } from '../evaluate/machine.js';
 import type { PolicyHost, RegisteredClass } from '../values/host.js';
-import { Dictionary, deref, Instance, List, Logical, numberOf, type Value } from '../values/values.js';
+import { Dictionary, deref, Instance, List, LogicVariable, numberOf, type Value } from '../values/values.js';
 import { FactTable } from './fact-table.js';
 import type { Callable } from './program.js';
 import type { CompiledRule } from './rule.js';
@@ -45,7 +45,7 @@ interface Selection {
   readonly start: 'body' | 'constants' | 'head';
 }
 
-type Level = Map<Kind, Level | Selection>;
+type SelectionTree = Map<Kind, SelectionTree | Selection>;
 
 /** All rules of one name. */
 export class Predicate implements Callable {
@@ -75,7 +75,7 @@ export class Predicate implements Callable {
     return this.#arities.get(args.length)?.fact(args);
   }
 
-  call(machine: Machine, args: readonly Value[], next: Code): Code {
+  call(machine: Machine, args: readonly Value[], next: Step): Step {
     const group = this.#arities.get(args.length);
     return group === undefined ? machine.fail() : group.call(machine, args, next);
   }
@@ -89,7 +89,7 @@ class RuleGroup {
   /** Undefined before the first call; null where there are no facts to speak of. */
   #facts: FactTable | null | undefined;
   #index: RuleIndex | undefined;
-  #selections: Level = new Map();
+  #selections: SelectionTree = new Map();
   #kept = 0;
   /** The one selection of rules that take any arguments. */
   #only: Selection | undefined;
@@ -105,10 +105,10 @@ class RuleGroup {
 
   fact(args: readonly unknown[]): boolean | undefined {
     if (this.#facts === undefined) this.#facts = FactTable.of(this.#rules, this.#arity) ?? null;
-    return this.#facts?.holds(args);
+    return this.#facts?.contains(args);
   }
 
-  call(machine: Machine, args: readonly Value[], next: Code): Code {
+  call(machine: Machine, args: readonly Value[], next: Step): Step {
     const fact = this.fact(args);
     if (fact !== undefined) return fact ? next : machine.fail();
     // The last condition of a rule needs no way back to it: a chain of such rules takes no memory.
@@ -136,13 +136,13 @@ class RuleGroup {
     }
     const { positions } = index;
     const last = positions.length - 1;
-    let level = this.#selections;
+    let node = this.#selections;
     for (let depth = 0; depth <= last; depth++) {
       const { at, constants, classes } = positions[depth] as Position;
-      const found = level.get(this.#kindOf(args[at] as Value, constants, classes));
+      const found = node.get(this.#kindOf(args[at] as Value, constants, classes));
       if (found === undefined) break;
       if (depth === last) return found as Selection;
-      level = found as Level;
+      node = found as SelectionTree;
     }
     return this.#makeSelection(index, args);
   }
@@ -157,16 +157,16 @@ class RuleGroup {
       this.#selections = new Map();
       this.#kept = 0;
     }
-    let level = this.#selections;
+    let node = this.#selections;
     kinds.forEach((kind, depth) => {
-      if (depth === kinds.length - 1) level.set(kind, selection);
+      if (depth === kinds.length - 1) node.set(kind, selection);
       else {
-        let inner = level.get(kind);
+        let inner = node.get(kind);
         if (!(inner instanceof Map)) {
           inner = new Map();
-          level.set(kind, inner);
+          node.set(kind, inner);
         }
-        level = inner;
+        node = inner;
       }
     });
     return selection;
@@ -183,7 +183,7 @@ class RuleGroup {
       if (!classes || typeof known.value === 'function') return INSTANCE;
       return this.#host.classOf(known) ?? INSTANCE;
     }
-    if (known instanceof Logical) return known.waiting === undefined ? UNBOUND : WAITING;
+    if (known instanceof LogicVariable) return known.waiting === undefined ? UNBOUND : WAITING;
     return known instanceof List ? LIST : DICTIONARY;
   }
 
@@ -197,9 +197,9 @@ class RuleGroup {
       const kind = kinds[index.positions.findIndex(position => position.at === at)];
       return typeof kind === 'object' ? kind : undefined;
     };
-    const open = args.map(arg => deref(arg)).filter(arg => arg instanceof Logical);
+    const open = args.map(arg => deref(arg)).filter(arg => arg instanceof LogicVariable);
     const heads = candidates.some(({ parameters }) =>
-      parameters.some(({ kind }, at) => hasClass(kind) && deref(args[at] as Value) instanceof Logical),
+      parameters.some(({ kind }, at) => hasClass(kind) && deref(args[at] as Value) instanceof LogicVariable),
     );
     const start = heads ? 'head' : open.length > 0 ? 'constants' : 'body';
     let decided = true;
@@ -231,7 +231,7 @@ class RuleGroup {
     if (shape.kind === 'complex') return undefined;
     const value = deref(arg);
     if (shape.kind === 'constant') {
-      if (value instanceof Logical) return 1;
+      if (value instanceof LogicVariable) return 1;
       if (value instanceof Instance) return undefined;
       return value === shape.value || (numberOf(value) !== undefined && numberOf(value) === shape.value)
         ? 1
@@ -244,7 +244,7 @@ class RuleGroup {
       if (shape.kind === 'class') return descends(shape.tag) ? 1 : 0;
       return shape.members.filter(descends).length;
     }
-    if (value instanceof Logical) {
+    if (value instanceof LogicVariable) {
       // Without a value, and without conditions that could speak against it, any class will do for now.
       return value.waiting === undefined && (shape.kind === 'class' || shape.members.length > 0)
         ? 1
@@ -270,7 +270,7 @@ function tryRules(
   continuation: Continuation | undefined,
   start: 'body' | 'constants' | 'head',
   choices: number,
-): Code {
+): Step {
   const rule = rules[at];
   if (rule === undefined) return machine.fail();
   if (at + 1 < rules.length) {
@@ -294,7 +294,7 @@ interface Filtering {
 }
 
 /** Tries the heads of the candidates, last first as Oso does, and undoes what that bound. */
-function filter(machine: Machine, state: Filtering): Code {
+function filter(machine: Machine, state: Filtering): Step {
   const { rules, args, applicable, choices } = state;
   const frame = machine.frame;
   const rule = rules[state.at];
@@ -325,6 +325,6 @@ function filter(machine: Machine, state: Filtering): Code {
   return rule.enter(machine, args, choices, rule.test);
 }
 
-function filterNext(state: Filtering, applicable: readonly CompiledRule[]): Code {
+function filterNext(state: Filtering, applicable: readonly CompiledRule[]): Step {
   return machine => filter(machine, { ...state, applicable });
 }

@@ -1,11 +1,11 @@
-import type { Code, Machine } from '../evaluate/machine.js';
+import type { Machine, Step } from '../evaluate/machine.js';
 import type { Observer } from '../observe.js';
 import type { Value } from '../values/values.js';
 
 /** What a condition can call: all rules of one name. */
 export interface Callable {
   /** Tries the rules that apply, one after the other, and goes on with `next` after each that succeeds. */
-  call(machine: Machine, args: readonly Value[], next: Code): Code;
+  call(machine: Machine, args: readonly Value[], next: Step): Step;
 }
 
 /** What conditions need to know of the policy around them. */

@@ -1,11 +1,11 @@
 import { NotCovered } from '../errors.js';
-import { type Code, type Frame, type Machine, proceed } from '../evaluate/machine.js';
+import { type Frame, type Machine, proceed, type Step } from '../evaluate/machine.js';
 import { match } from '../evaluate/match.js';
 import { markAliased, unify } from '../evaluate/unify.js';
 import { findTwin } from '../syntax/analysis.js';
 import { isGroundTerm, type Parameter, type Rule } from '../syntax/tree.js';
 import type { PolicyHost } from '../values/host.js';
-import { deref, Logical, type Value } from '../values/values.js';
+import { deref, LogicVariable, type Value } from '../values/values.js';
 import { Compiler } from './condition.js';
 import type { Program } from './program.js';
 import {
@@ -32,11 +32,11 @@ export class CompiledRule implements RuleShape {
   /** The parameters that are variables of their own, and so another name for the argument. */
   readonly #named: readonly boolean[];
   #made: Scope | undefined;
-  #level: number | undefined;
-  #body: Code | undefined;
-  #head: Code | undefined;
-  #constants: Code | undefined;
-  #test: Code | undefined;
+  #barrier: number | undefined;
+  #body: Step | undefined;
+  #head: Step | undefined;
+  #constants: Step | undefined;
+  #test: Step | undefined;
 
   constructor(rule: Rule, host: PolicyHost, members: UnionMembers, program: Program) {
     this.rule = rule;
@@ -55,20 +55,20 @@ export class CompiledRule implements RuleShape {
   }
 
   /** Tests the body, where the head is known to match. */
-  get body(): Code {
+  get body(): Step {
     this.#body ??= this.#compileBody();
     return this.#body;
   }
 
   /** Unifies the head with the arguments in the frame, then tests the body. */
-  get head(): Code {
+  get head(): Step {
     this.#head ??= this.#compileHead(this.body);
     return this.#head;
   }
 
   /** As {@link head}, where the classes are known to match already. */
-  get constants(): Code {
-    this.#constants ??= this.parameters.reduceRight<Code>((next, parameter, at) => {
+  get constants(): Step {
+    this.#constants ??= this.parameters.reduceRight<Step>((next, parameter, at) => {
       if (parameter.kind !== 'constant') return next;
       const { value } = parameter;
       return machine => unify(machine, machine.frame[at] as Value, value, next);
@@ -77,7 +77,7 @@ export class CompiledRule implements RuleShape {
   }
 
   /** Only the head: whether the rule applies. */
-  get test(): Code {
+  get test(): Step {
     this.#test ??= this.#compileHead(proceed);
     return this.#test;
   }
@@ -88,22 +88,22 @@ export class CompiledRule implements RuleShape {
   }
 
   /** Starts the rule with the given arguments: fresh variables, and what a cut will go back to. */
-  enter(machine: Machine, args: readonly Value[], choices: number, code: Code): Code {
+  enter(machine: Machine, args: readonly Value[], choices: number, step: Step): Step {
     const { arity } = this;
     const frame: Frame = [];
     for (let at = 0; at < arity; at++) {
       let value = args[at] as Value;
-      if (value instanceof Logical) {
+      if (value instanceof LogicVariable) {
         value = deref(value);
-        if (value instanceof Logical && this.#named[at]) markAliased(machine, value);
+        if (value instanceof LogicVariable && this.#named[at]) markAliased(machine, value);
       }
       frame.push(value);
     }
     const { size } = this.#scope;
-    for (let at = arity; at < size; at++) frame.push(new Logical());
-    if (this.#level !== undefined) frame[this.#level] = choices;
+    for (let at = arity; at < size; at++) frame.push(new LogicVariable());
+    if (this.#barrier !== undefined) frame[this.#barrier] = choices;
     machine.frame = frame;
-    return code;
+    return step;
   }
 
   /** The rule's variables. There is no need of them before the rule is tried: most facts never are. */
@@ -113,13 +113,13 @@ export class CompiledRule implements RuleShape {
       for (const [at, { term }] of this.rule.parameters.entries()) {
         if (this.#named[at] && term.kind === 'variable') scope.name(term.name, at);
       }
-      if (this.#program.cuts) this.#level = scope.reserve();
+      if (this.#program.cuts) this.#barrier = scope.reserve();
       this.#made = scope;
     }
     return this.#made;
   }
 
-  #compileBody(): Code {
+  #compileBody(): Step {
     const { observer } = this.#program;
     const scope = this.#scope;
     const compiler = new Compiler(scope, this.#program);
@@ -134,16 +134,20 @@ export class CompiledRule implements RuleShape {
       };
     }
     const place = observer && this.#scope.placeOf(this.rule);
-    const code = compiler.condition(this.rule.body, proceed, this.#level === undefined ? [] : [this.#level]);
-    if (observer === undefined) return code;
+    const step = compiler.condition(
+      this.rule.body,
+      proceed,
+      this.#barrier === undefined ? [] : [this.#barrier],
+    );
+    if (observer === undefined) return step;
     return () => {
       observer({ kind: 'rule', place });
-      return code;
+      return step;
     };
   }
 
-  #compileHead(next: Code): Code {
-    return this.rule.parameters.reduceRight<Code>((after, parameter, at) => {
+  #compileHead(next: Step): Step {
+    return this.rule.parameters.reduceRight<Step>((after, parameter, at) => {
       try {
         return this.#compileParameter(parameter, at, after);
       } catch (error) {
@@ -156,21 +160,21 @@ export class CompiledRule implements RuleShape {
     }, next);
   }
 
-  #compileParameter({ term, specializer }: Parameter, at: number, next: Code): Code {
-    let code = next;
+  #compileParameter({ term, specializer }: Parameter, at: number, next: Step): Step {
+    let step = next;
     if (specializer !== undefined) {
       const pattern = this.#scope.build(specializer);
-      const after = code;
+      const after = step;
       const place = () => this.#scope.placeOf(specializer);
-      code = machine => {
+      step = machine => {
         machine.placeOf = place;
         return match(machine, machine.frame[at] as Value, pattern(machine.frame), false, after);
       };
     }
     // The slot of a plain variable is the argument's own.
-    if (term.kind === 'variable' && this.#scope.slots.get(term.name) === at) return code;
+    if (term.kind === 'variable' && this.#scope.slots.get(term.name) === at) return step;
     const build = this.#scope.build(term);
-    const after = code;
+    const after = step;
     const place = () => this.#scope.placeOf(term);
     return machine => {
       machine.placeOf = place;

@@ -1,22 +1,22 @@
 import { NotCovered, runtimeError } from '../errors.js';
 import { Unknown, type Unknowns } from '../values/unknown.js';
-import { Dictionary, deref, Float, Instance, List, Logical, type Value } from '../values/values.js';
-import { type Attribute, lookup } from './host-attribute.js';
-import type { Build, Code, Frame, Machine, PlaceOf } from './machine.js';
+import { Dictionary, deref, Float, Instance, List, LogicVariable, type Value } from '../values/values.js';
+import { type Attribute, readAttribute } from './host-attribute.js';
+import type { Build, Frame, Machine, PlaceOf, Step } from './machine.js';
 import { unify } from './unify.js';
 
 /** What stands after the dot: an attribute, or the value of `object.(variable)`. */
 type Field = Attribute | Value;
 
 /** A look-up: `object.field`, `object.method(…)` or `object.(name)`, its result unified with `result`. */
-export function lookUp(
+export function attribute(
   buildObject: Build,
   field: (frame: Frame) => Field,
   buildResult: Build,
   placeOf: PlaceOf,
-  next: Code,
-): Code {
-  const found = (machine: Machine, value: unknown): Code =>
+  next: Step,
+): Step {
+  const found = (machine: Machine, value: unknown): Step =>
     unify(machine, buildResult(machine.frame), machine.toValue(value), next);
   return machine => {
     const object = deref(buildObject(machine.frame));
@@ -32,9 +32,9 @@ export function lookUp(
       return found(machine, unknowns.attribute(object, attribute.name, false));
     }
     if (object instanceof Instance && attribute !== undefined) {
-      return lookup(machine, object.value, attribute, placeOf, found);
+      return readAttribute(machine, object.value, attribute, placeOf, found);
     }
-    if (object instanceof Logical) {
+    if (object instanceof LogicVariable) {
       if (attribute?.args === undefined) {
         throw new NotCovered('a look-up on a variable without a value', placeOf());
       }
@@ -51,7 +51,7 @@ export function lookUp(
       );
     }
     if (attribute === undefined) throw notAField(placeOf);
-    return lookup(machine, machine.toJs(object), attribute, placeOf, found);
+    return readAttribute(machine, machine.toJs(object), attribute, placeOf, found);
   };
 }
 
@@ -77,9 +77,9 @@ function inDictionary(
   field: Field,
   buildResult: Build,
   placeOf: PlaceOf,
-  next: Code,
-): Code {
-  if (field instanceof Logical) return eachField(machine, fields.entries(), field, buildResult, next);
+  next: Step,
+): Step {
+  if (field instanceof LogicVariable) return eachField(machine, fields.entries(), field, buildResult, next);
   const attribute = attributeOf(field);
   if (attribute === undefined) throw notAField(placeOf);
   const value = fields.get(attribute.name);
@@ -90,10 +90,10 @@ function inDictionary(
 function eachField(
   machine: Machine,
   fields: Iterator<readonly [string, Value]>,
-  name: Logical,
+  name: LogicVariable,
   buildResult: Build,
-  next: Code,
-): Code {
+  next: Step,
+): Step {
   const field = fields.next();
   if (field.done) return machine.fail();
   machine.choose(again => {

@@ -10,13 +10,13 @@ import {
   Instance,
   isGround,
   List,
-  Logical,
+  LogicVariable,
   type Meter,
   numberOf,
   sameGround,
   type Value,
 } from '../values/values.js';
-import type { Code, Machine, PlaceOf } from './machine.js';
+import type { Machine, PlaceOf, Step } from './machine.js';
 
 /** Compares two known values and goes on with `next` where the comparison holds. */
 export function compare(
@@ -25,8 +25,8 @@ export function compare(
   left: Value,
   right: Value,
   placeOf: PlaceOf,
-  next: Code,
-): Code {
+  next: Step,
+): Step {
   if (left instanceof Instance || right instanceof Instance) {
     machine.placeOf = placeOf;
     return compareInHost(machine, operator, left, right, next);
@@ -89,8 +89,8 @@ export function compareInHost(
   operator: Comparison | '=',
   left: Value,
   right: Value,
-  next: Code,
-): Code {
+  next: Step,
+): Step {
   if (left instanceof Unknown) return compareUnknown(machine, operator, left, unlike(machine, right), next);
   if (right instanceof Unknown) return compareUnknown(machine, operator, unlike(machine, left), right, next);
   const a = operand(machine, left);
@@ -112,8 +112,8 @@ function compareValues(
   operator: Comparison | '=',
   left: unknown,
   right: unknown,
-  next: Code,
-): Code {
+  next: Step,
+): Step {
   return answer(machine, hostAnswer(machine, operator, left, right), next);
 }
 
@@ -122,8 +122,8 @@ function compareUnknown(
   operator: Comparison | '=',
   left: unknown,
   right: unknown,
-  next: Code,
-): Code {
+  next: Step,
+): Step {
   if (isThenable(left) || isThenable(right)) {
     return machine.suspend(Promise.all([left, right]), pair =>
       compareUnknown(machine, operator, (pair as unknown[])[0], (pair as unknown[])[1], next),
@@ -172,13 +172,13 @@ function hostAnswer({ host }: Machine, operator: Comparison | '=', left: any, ri
   }
 }
 
-function answer(machine: Machine, reply: unknown, next: Code): Code {
+function answer(machine: Machine, reply: unknown, next: Step): Step {
   if (isThenable(reply)) return machine.suspend(reply, known => answer(machine, known, next));
-  return holds(reply) ? next : machine.fail();
+  return saysYes(reply) ? next : machine.fail();
 }
 
 /** Whether the host answered yes. Answers cross into Oso's engine as 32-bit integers. */
-export function holds(reply: unknown): boolean {
+export function saysYes(reply: unknown): boolean {
   return typeof reply === 'boolean' ? reply : (Number(reply) | 0) !== 0;
 }
 
@@ -212,5 +212,5 @@ function comparable(value: Value): number | undefined {
 export function known(left: Value, right: Value): readonly [Value, Value] | undefined {
   const a = deref(left);
   const b = deref(right);
-  return a instanceof Logical || b instanceof Logical ? undefined : [a, b];
+  return a instanceof LogicVariable || b instanceof LogicVariable ? undefined : [a, b];
 }

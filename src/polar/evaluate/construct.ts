@@ -1,8 +1,8 @@
 import { KwargsError } from '../../engine/oso-internals.js';
 import { NotCovered } from '../errors.js';
 import { isThenable } from '../values/host.js';
-import { deref, Instance, Logical, UNMADE } from '../values/values.js';
-import type { Build, Code, Machine, PlaceOf } from './machine.js';
+import { deref, Instance, LogicVariable, UNMADE } from '../values/values.js';
+import type { Build, Machine, PlaceOf, Step } from './machine.js';
 import { unify } from './unify.js';
 
 /** `new Class(…)`. Oso makes the instance after its variable is bound, and knows it as made by the policy. */
@@ -12,12 +12,12 @@ export function make(
   named: boolean,
   buildResult: Build,
   placeOf: PlaceOf,
-  next: Code,
-): Code {
+  next: Step,
+): Step {
   return machine => {
     const result = buildResult(machine.frame);
     const variable = deref(result);
-    if (!(variable instanceof Logical) || variable.waiting !== undefined) {
+    if (!(variable instanceof LogicVariable) || variable.waiting !== undefined) {
       // Oso would compare the instance before it is made.
       throw new NotCovered('"new" for a variable with a value or with conditions', undefined);
     }
@@ -35,8 +35,8 @@ function construct(
   buildArgs: readonly Build[],
   instance: Instance,
   placeOf: PlaceOf,
-  next: Code,
-): Code {
+  next: Step,
+): Step {
   const { cls } = machine.host.requireClass(className);
   const args = NotCovered.at(placeOf, () => buildArgs.map(build => machine.toJs(build(machine.frame))));
   if (args.some(isThenable)) {

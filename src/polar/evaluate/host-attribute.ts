@@ -3,7 +3,7 @@ import { KwargsError } from '../../engine/oso-internals.js';
 import { NotCovered, runtimeError } from '../errors.js';
 import { isThenable } from '../values/host.js';
 import type { Value } from '../values/values.js';
-import type { Code, Machine, PlaceOf } from './machine.js';
+import type { Machine, PlaceOf, Step } from './machine.js';
 
 /** What a look-up asks for: a field, or a method with its arguments. */
 export interface Attribute {
@@ -14,7 +14,7 @@ export interface Attribute {
 }
 
 /** Takes the value that was found and says how to go on. */
-export type Found = (machine: Machine, value: unknown) => Code;
+export type AttributeReader = (machine: Machine, value: unknown) => Step;
 
 /** A look-up that failed for a reason which the policy, not the host, has to answer for. */
 class Missing {
@@ -30,15 +30,15 @@ class Missing {
  * Looks up a field or calls a method of a JavaScript value. Where it is missing, or the host throws a TypeError, a
  * condition fails with an error; a pattern, and anything inside of `not`, goes on with `undefined`. That is Oso's way.
  */
-export function lookup(
+export function readAttribute(
   machine: Machine,
   receiver: unknown,
   attribute: Attribute,
   placeOf: PlaceOf | undefined,
-  found: Found,
-): Code {
+  found: AttributeReader,
+): Step {
   if (isThenable(receiver)) {
-    return machine.suspend(receiver, awaited => lookup(machine, awaited, attribute, placeOf, found));
+    return machine.suspend(receiver, awaited => readAttribute(machine, awaited, attribute, placeOf, found));
   }
   const { args } = attribute;
   if (attribute.named) throw new KwargsError();
@@ -52,7 +52,12 @@ export function lookup(
   );
 }
 
-function settle(machine: Machine, outcome: unknown, placeOf: PlaceOf | undefined, found: Found): Code {
+function settle(
+  machine: Machine,
+  outcome: unknown,
+  placeOf: PlaceOf | undefined,
+  found: AttributeReader,
+): Step {
   if (outcome instanceof Missing) {
     if (placeOf !== undefined && machine.negations.length === 0) {
       throw runtimeError('Application', outcome.message, placeOf(), outcome.cause);

@@ -1,14 +1,14 @@
 import { PolicyBudgetError, type PolicyPlace } from '../errors.js';
 import type { PolicyHost } from '../values/host.js';
 import type { Constraint, Unknowns } from '../values/unknown.js';
-import { Logical, type Meter, type Value } from '../values/values.js';
+import { LogicVariable, type Meter, type Value } from '../values/values.js';
 import { isSliceOver, nextTurn } from './turns.js';
 
 /**
  * A step of a compiled policy. It does its part and hands back the step to go on with, so that nothing in a policy,
  * however deep, ever grows the JavaScript stack.
  */
-export type Code = (machine: Machine) => Code;
+export type Step = (machine: Machine) => Step;
 
 /** The variables of one rule that is being tried: its arguments first, then its other variables. */
 export type Frame = Value[];
@@ -18,11 +18,11 @@ export type Build = (frame: Frame) => Value;
 
 /** Where to go on once a rule has succeeded. */
 export class Continuation {
-  readonly code: Code;
+  readonly step: Step;
   readonly frame: Frame;
   readonly parent: Continuation | undefined;
-  constructor(code: Code, frame: Frame, parent: Continuation | undefined) {
-    this.code = code;
+  constructor(step: Step, frame: Frame, parent: Continuation | undefined) {
+    this.step = step;
     this.frame = frame;
     this.parent = parent;
   }
@@ -34,8 +34,8 @@ export class Choice {
   readonly frame: Frame;
   readonly continuation: Continuation | undefined;
   /** Goes on with the next alternative. It finds this choice on top of the stack and removes it after the last. */
-  readonly retry: Code;
-  constructor(trail: number, frame: Frame, continuation: Continuation | undefined, retry: Code) {
+  readonly retry: Step;
+  constructor(trail: number, frame: Frame, continuation: Continuation | undefined, retry: Step) {
     this.trail = trail;
     this.frame = frame;
     this.continuation = continuation;
@@ -86,7 +86,7 @@ const STEPS_PER_LOOK = 256;
 /** So many parts of a value, copied or looked at, take about as long as a step: 2 to the power of this. */
 const LOG_PARTS_PER_STEP = 4;
 
-const STOP: Code = () => STOP;
+const STOP: Step = () => STOP;
 const NO_FRAME: Frame = [];
 
 /** Evaluates one query. */
@@ -102,11 +102,11 @@ export class Machine implements Meter, Pace {
   frame: Frame = NO_FRAME;
   continuation: Continuation | undefined = undefined;
   readonly choices: Choice[] = [];
-  readonly #trail: (Logical | Undo)[] = [];
+  readonly #trail: (LogicVariable | Undo)[] = [];
   /** Variables which have just been bound and for which conditions waited. */
-  woken: Logical[] = [];
+  woken: LogicVariable[] = [];
   /** Variables with waiting conditions, so that none is forgotten when a result is due. */
-  readonly delayed: Logical[] = [];
+  readonly delayed: LogicVariable[] = [];
   /** Each `not` that is being evaluated around the current step, outermost first. */
   readonly negations: Negation[] = [];
   /** Some condition has waited or been negated: a variable left without a value may not be free to take any. */
@@ -115,8 +115,8 @@ export class Machine implements Meter, Pace {
   readonly printed: string[] = [];
   outcome: Outcome = 'exhausted';
   #pending: PromiseLike<unknown> | undefined;
-  #resume: ((value: unknown) => Code) | undefined;
-  #next: Code = STOP;
+  #resume: ((value: unknown) => Step) | undefined;
+  #next: Step = STOP;
   /** Steps until the next look at the clock; less than none, if a step has done more than that. */
   #fuel = STEPS_PER_LOOK;
   /** What the fuel was after the last look. */
@@ -131,9 +131,9 @@ export class Machine implements Meter, Pace {
     unknowns?.begin(() => this.placeOf);
   }
 
-  /** Runs from `code` until there is a result, none is left, a promise has to be waited for, or the slice is over. */
-  run(code: Code): Outcome {
-    let next = code;
+  /** Runs from `step` until there is a result, none is left, a promise has to be waited for, or the slice is over. */
+  run(step: Step): Outcome {
+    let next = step;
     while (next !== STOP) {
       if (--this.#fuel <= 0 && this.#look()) {
         this.#next = next;
@@ -146,17 +146,17 @@ export class Machine implements Meter, Pace {
   }
 
   /** Goes on after a result, for the next one. */
-  runOn(): Outcome {
+  backtrack(): Outcome {
     return this.run(fail);
   }
 
   /** Waits for what the machine waits for, and runs on. */
-  async proceed(): Promise<Outcome> {
+  async resume(): Promise<Outcome> {
     if (this.outcome === 'paused') {
       await nextTurn();
       return this.run(this.#next);
     }
-    const resume = this.#resume as (value: unknown) => Code;
+    const resume = this.#resume as (value: unknown) => Step;
     const pending = this.#pending as PromiseLike<unknown>;
     this.#pending = undefined;
     this.#resume = undefined;
@@ -167,13 +167,13 @@ export class Machine implements Meter, Pace {
   }
 
   /** Stops with a result. */
-  succeed(): Code {
+  succeed(): Step {
     this.outcome = 'result';
     return STOP;
   }
 
   /** Stops until `promise` settles, then goes on with what `resume` makes of its value. */
-  suspend(promise: PromiseLike<unknown>, resume: (value: unknown) => Code): Code {
+  suspend(promise: PromiseLike<unknown>, resume: (value: unknown) => Step): Step {
     this.#clock();
     this.#pending = promise;
     this.#resume = resume;
@@ -182,7 +182,7 @@ export class Machine implements Meter, Pace {
   }
 
   /** Goes back to the latest choice. */
-  fail(): Code {
+  fail(): Step {
     const { choices } = this;
     const choice = choices[choices.length - 1];
     if (choice === undefined) {
@@ -196,7 +196,7 @@ export class Machine implements Meter, Pace {
   }
 
   /** Remembers the present state, to be taken up again by `retry` after a failure. */
-  choose(retry: Code): void {
+  choose(retry: Step): void {
     this.choices.push(new Choice(this.#trail.length, this.frame, this.continuation, retry));
   }
 
@@ -206,11 +206,11 @@ export class Machine implements Meter, Pace {
   }
 
   /** The end of a rule: goes on where it was called. */
-  proceedToCaller(): Code {
+  proceedToCaller(): Step {
     const continuation = this.continuation as Continuation;
     this.frame = continuation.frame;
     this.continuation = continuation.parent;
-    return continuation.code;
+    return continuation.step;
   }
 
   get trailHeight(): number {
@@ -218,28 +218,28 @@ export class Machine implements Meter, Pace {
   }
 
   /** What was bound or noted since the trail was `height` long. */
-  trailFrom(height: number): readonly (Logical | Undo)[] {
+  trailFrom(height: number): readonly (LogicVariable | Undo)[] {
     return this.#trail.slice(height);
   }
 
   undoTo(height: number): void {
     const trail = this.#trail;
     while (trail.length > height) {
-      const entry = trail.pop() as Logical | Undo;
-      if (entry instanceof Logical) entry.binding = undefined;
+      const entry = trail.pop() as LogicVariable | Undo;
+      if (entry instanceof LogicVariable) entry.binding = undefined;
       else entry.undo();
     }
     if (this.woken.length > 0) this.woken = [];
   }
 
-  bind(variable: Logical, value: Value): void {
+  bind(variable: LogicVariable, value: Value): void {
     variable.binding = value;
     this.#trail.push(variable);
     if (variable.waiting !== undefined) this.woken.push(variable);
   }
 
   /** Makes one unbound variable stand for another. */
-  link(variable: Logical, other: Logical): void {
+  link(variable: LogicVariable, other: LogicVariable): void {
     variable.binding = other;
     this.#trail.push(variable);
   }
@@ -283,7 +283,7 @@ export class Machine implements Meter, Pace {
   }
 
   /** A JavaScript value as the policy sees it. */
-  toValue(value: unknown, variables?: Map<string, Logical>): Value {
+  toValue(value: unknown, variables?: Map<string, LogicVariable>): Value {
     const { host } = this;
     if (typeof value !== 'object') return host.toValue(value);
     const before = host.converted;
@@ -293,7 +293,7 @@ export class Machine implements Meter, Pace {
   }
 
   /** A policy's value as JavaScript sees it. */
-  toJs(value: Value, nameOf?: (variable: Logical) => string): unknown {
+  toJs(value: Value, nameOf?: (variable: LogicVariable) => string): unknown {
     if (typeof value !== 'object') return value;
     const { host } = this;
     const before = host.converted;
@@ -343,10 +343,10 @@ export class Machine implements Meter, Pace {
 }
 
 /** Fails: a step like any other, for where one is asked for. */
-export const fail: Code = machine => machine.fail();
+export const fail: Step = machine => machine.fail();
 
 /** The end of a rule's body. */
-export const proceed: Code = machine => machine.proceedToCaller();
+export const proceed: Step = machine => machine.proceedToCaller();
 
 /** What a step needs to know of where it was written, worked out only when something goes wrong there. */
 export type PlaceOf = () => PolicyPlace;

@@ -8,13 +8,13 @@ import {
   Instance,
   isGround,
   List,
-  Logical,
+  LogicVariable,
   Pattern,
   type Value,
 } from '../values/values.js';
-import { holds } from './compare.js';
-import { lookup } from './host-attribute.js';
-import type { Code, Machine } from './machine.js';
+import { saysYes } from './compare.js';
+import { readAttribute } from './host-attribute.js';
+import type { Machine, Step } from './machine.js';
 import { pairItems, unify } from './unify.js';
 import { conditionsOn, wait } from './waiting.js';
 
@@ -33,12 +33,12 @@ const NO_FIELDS: ReadonlyMap<string, Value> = new Map();
  * that the pattern has waited for the value: its fields are then looked up as conditions look them up, where a missing
  * attribute is an error.
  */
-export function match(machine: Machine, left: Value, right: Value, waited: boolean, next: Code): Code {
+export function match(machine: Machine, left: Value, right: Value, waited: boolean, next: Step): Step {
   if (
     waited &&
     right instanceof Pattern &&
     right.members === undefined &&
-    !(deref(left) instanceof Logical)
+    !(deref(left) instanceof LogicVariable)
   ) {
     return matchWaited(machine, left, right, next);
   }
@@ -50,21 +50,21 @@ export function match(machine: Machine, left: Value, right: Value, waited: boole
   ) {
     // A class alone, which is what most patterns are.
     const value = deref(left);
-    if (value instanceof Logical) return waitForMatch(machine, value, right) ? next : machine.fail();
+    if (value instanceof LogicVariable) return waitForMatch(machine, value, right) ? next : machine.fail();
     return matchClass(machine, value, right.tag, next);
   }
   return run(machine, { kind: 'match', left, right, following: undefined }, next);
 }
 
-function matchClass(machine: Machine, value: Value, tag: string, next: Code): Code {
+function matchClass(machine: Machine, value: Value, tag: string, next: Step): Step {
   const answer = isInstance(machine, value, tag);
   if (isThenable(answer)) {
-    return machine.suspend(answer, known => (holds(known) ? next : machine.fail()));
+    return machine.suspend(answer, known => (saysYes(known) ? next : machine.fail()));
   }
-  return holds(answer) ? next : machine.fail();
+  return saysYes(answer) ? next : machine.fail();
 }
 
-function run(machine: Machine, goals: Goals | undefined, next: Code): Code {
+function run(machine: Machine, goals: Goals | undefined, next: Step): Step {
   let open = goals;
   while (open !== undefined) {
     if (machine.spend()) {
@@ -77,9 +77,9 @@ function run(machine: Machine, goals: Goals | undefined, next: Code): Code {
     if (goal.kind === 'class') {
       const answer = isInstance(machine, goal.left, goal.tag);
       if (isThenable(answer)) {
-        return machine.suspend(answer, known => (holds(known) ? run(machine, rest, next) : machine.fail()));
+        return machine.suspend(answer, known => (saysYes(known) ? run(machine, rest, next) : machine.fail()));
       }
-      if (!holds(answer)) return machine.fail();
+      if (!saysYes(answer)) return machine.fail();
       continue;
     }
     if (goal.kind === 'field') {
@@ -91,15 +91,20 @@ function run(machine: Machine, goals: Goals | undefined, next: Code): Code {
         continue;
       }
       const receiver = machine.toJs(goal.left);
-      return lookup(machine, receiver, { name, args: undefined, named: false }, undefined, (after, value) =>
-        run(after, { kind: 'match', left: after.toValue(value), right, following: rest }, next),
+      return readAttribute(
+        machine,
+        receiver,
+        { name, args: undefined, named: false },
+        undefined,
+        (after, value) =>
+          run(after, { kind: 'match', left: after.toValue(value), right, following: rest }, next),
       );
     }
     const left = deref(goal.left);
     const right = deref(goal.right);
     if (right instanceof Pattern) {
       if (right.members !== undefined) return matchUnion(machine, left, right, 0, rest, next);
-      if (left instanceof Logical) {
+      if (left instanceof LogicVariable) {
         if (!waitForMatch(machine, left, right)) return machine.fail();
       } else if (right.tag !== undefined) {
         if (right.fields.size > 0) {
@@ -125,9 +130,9 @@ function run(machine: Machine, goals: Goals | undefined, next: Code): Code {
         (following, [a, b]) => ({ kind: 'match', left: a, right: b, following }),
         rest,
       );
-    } else if (left instanceof Logical && right instanceof Logical) {
+    } else if (left instanceof LogicVariable && right instanceof LogicVariable) {
       throw new NotCovered('a variable matched against a variable, both without a value', undefined);
-    } else if (right instanceof Dictionary && !(left instanceof Logical)) {
+    } else if (right instanceof Dictionary && !(left instanceof LogicVariable)) {
       throw new NotCovered('a value matched against a dictionary that is not a pattern', undefined);
     } else {
       return unify(machine, left, right, rest === undefined ? next : after => run(after, rest, next));
@@ -143,8 +148,8 @@ function matchUnion(
   union: Pattern,
   at: number,
   goals: Goals | undefined,
-  next: Code,
-): Code {
+  next: Step,
+): Step {
   const { members, located } = union;
   const member = members?.[at];
   if (members === undefined || member === undefined) return machine.fail();
@@ -176,7 +181,7 @@ function isInstance(machine: Machine, left: Value, tag: string): unknown {
 }
 
 /** Leaves a pattern waiting for a variable's value; false where an earlier one already rules it out. */
-function waitForMatch(machine: Machine, variable: Logical, pattern: Pattern): boolean {
+function waitForMatch(machine: Machine, variable: LogicVariable, pattern: Pattern): boolean {
   const { host } = machine;
   refuseNested(pattern);
   const { tag } = pattern;
@@ -203,7 +208,7 @@ function refuseNested({ fields }: Pattern): void {
   }
 }
 
-function matchWaited(machine: Machine, value: Value, pattern: Pattern, next: Code): Code {
+function matchWaited(machine: Machine, value: Value, pattern: Pattern, next: Step): Step {
   const left = deref(value);
   const { tag, located } = pattern;
   if (tag !== undefined && pattern.fields.size === 0) return matchClass(machine, left, tag, next);
@@ -216,20 +221,24 @@ function matchWaited(machine: Machine, value: Value, pattern: Pattern, next: Cod
   }
   // Oso compares such a field with the look-up itself, not with what it finds, where neither holds an object.
   if (ground && fields.some(([, expected]) => isGround(deref(expected), machine))) return machine.fail();
-  const lookUp = (after: Machine, at: number): Code => {
+  const readField = (after: Machine, at: number): Step => {
     const field = fields[at];
     if (field === undefined) return next;
     const [name, expected] = field;
     if (left instanceof Dictionary) {
       const found = left.fields.get(name);
       if (found === undefined) return after.fail();
-      return unify(after, found, expected, then => lookUp(then, at + 1));
+      return unify(after, found, expected, then => readField(then, at + 1));
     }
     if (typeof left === 'boolean') throw runtimeError('TypeError', 'A boolean has no attributes', placeOf());
-    return lookup(after, after.toJs(left), { name, args: undefined, named: false }, placeOf, (then, found) =>
-      unify(then, expected, then.toValue(found), last => lookUp(last, at + 1)),
+    return readAttribute(
+      after,
+      after.toJs(left),
+      { name, args: undefined, named: false },
+      placeOf,
+      (then, found) => unify(then, expected, then.toValue(found), last => readField(last, at + 1)),
     );
   };
-  if (tag === undefined) return lookUp(machine, 0);
-  return run(machine, { kind: 'class', left, tag, following: undefined }, after => lookUp(after, 0));
+  if (tag === undefined) return readField(machine, 0);
+  return run(machine, { kind: 'class', left, tag, following: undefined }, after => readField(after, 0));
 }

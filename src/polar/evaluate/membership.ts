@@ -8,15 +8,15 @@ import {
   flatten,
   Instance,
   List,
-  Logical,
+  LogicVariable,
   numberOf,
   type Value,
 } from '../values/values.js';
-import type { Code, Machine, PlaceOf } from './machine.js';
+import type { Machine, PlaceOf, Step } from './machine.js';
 import { unify } from './unify.js';
 
 /** `item in iterable`: once for each element that the item can be. */
-export function iterate(machine: Machine, item: Value, iterable: Value, placeOf: PlaceOf, next: Code): Code {
+export function iterate(machine: Machine, item: Value, iterable: Value, placeOf: PlaceOf, next: Step): Step {
   const source = deref(iterable);
   if (source instanceof List) return each(machine, item, flatten(source, machine), 0, placeOf, next);
   if (source instanceof Unknown) {
@@ -30,7 +30,7 @@ export function iterate(machine: Machine, item: Value, iterable: Value, placeOf:
   if (source instanceof Dictionary) return eachOf(machine, item, pairsOf(source), next);
   // Texts are iterated by code points, as JavaScript does.
   if (typeof source === 'string') return eachOf(machine, item, source[Symbol.iterator](), next);
-  if (source instanceof Logical) throw new NotCovered('"in" a variable without a value', placeOf());
+  if (source instanceof LogicVariable) throw new NotCovered('"in" a variable without a value', placeOf());
   throw runtimeError('TypeError', '"in" needs something to iterate', placeOf());
 }
 
@@ -67,7 +67,7 @@ function some(values: Iterable<unknown>, test: (value: unknown) => boolean): boo
 /** Plain elements that are passed over between two looks at whether it is time for a pause. */
 const PASSED_AT_ONCE = 1024;
 
-function each(machine: Machine, item: Value, list: List, from: number, placeOf: PlaceOf, next: Code): Code {
+function each(machine: Machine, item: Value, list: List, from: number, placeOf: PlaceOf, next: Step): Step {
   const { length, rest } = list;
   const wanted = deref(item);
   let at = from;
@@ -95,7 +95,7 @@ function each(machine: Machine, item: Value, list: List, from: number, placeOf: 
 }
 
 /** As {@link each}, for what makes its elements one by one. */
-function eachOf(machine: Machine, item: Value, elements: Iterator<Value>, next: Code): Code {
+function eachOf(machine: Machine, item: Value, elements: Iterator<Value>, next: Step): Step {
   const element = elements.next();
   if (element.done) return machine.fail();
   machine.choose(again => {
@@ -112,14 +112,14 @@ function* pairsOf({ fields }: Dictionary): Generator<Value> {
 /** One element after the other, each awaited; `undefined` once there are no more. */
 type Pull = () => { readonly value: unknown } | undefined | Promise<{ readonly value: unknown } | undefined>;
 
-function inHost(machine: Machine, item: Value, { value }: Instance, next: Code): Code {
+function inHost(machine: Machine, item: Value, { value }: Instance, next: Step): Step {
   if (isThenable(value)) {
     return machine.suspend(value, known => pullNext(machine, item, pullFrom(known), next));
   }
   return pullNext(machine, item, pullFrom(value), next);
 }
 
-function pullNext(machine: Machine, item: Value, pull: Pull, next: Code): Code {
+function pullNext(machine: Machine, item: Value, pull: Pull, next: Step): Step {
   machine.choose(again => {
     again.choices.pop();
     return pullNext(again, item, pull, next);
@@ -137,8 +137,8 @@ function take(
   machine: Machine,
   item: Value,
   pulled: { readonly value: unknown } | undefined,
-  next: Code,
-): Code {
+  next: Step,
+): Step {
   if (pulled === undefined) {
     machine.choices.pop();
     return machine.fail();

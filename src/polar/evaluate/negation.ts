@@ -1,7 +1,7 @@
 import { NotCovered } from '../errors.js';
 import type { Unknowns } from '../values/unknown.js';
-import { isGround, Logical, Pattern } from '../values/values.js';
-import type { Code, Machine, Negation, PlaceOf } from './machine.js';
+import { isGround, LogicVariable, Pattern } from '../values/values.js';
+import type { Machine, Negation, PlaceOf, Step } from './machine.js';
 import { Aliasing } from './unify.js';
 import { anyWaits, conditionsOn, isOpen } from './waiting.js';
 
@@ -11,7 +11,7 @@ import { anyWaits, conditionsOn, isOpen } from './waiting.js';
  *
  * @param compile compiles the condition, given what comes after it has held
  */
-export function negate(compile: (held: Code) => Code, next: Code, placeOf: PlaceOf): Code {
+export function negate(compile: (held: Step) => Step, next: Step, placeOf: PlaceOf): Step {
   const condition = compile(machine => {
     const negation = machine.negations.at(-1) as Negation;
     refuseOpenVariables(machine, negation, placeOf);
@@ -55,12 +55,12 @@ function refuseOpenVariables(machine: Machine, { trail, delayed }: Negation, pla
   machine.visit(machine.delayed.length + machine.trailHeight - trail);
   const before = new Set(machine.delayed.slice(0, delayed));
   const entries = machine.trailFrom(trail);
-  const fresh = new Set<Logical>();
+  const fresh = new Set<LogicVariable>();
   for (const entry of entries) {
     if (entry instanceof Aliasing && !entry.was && !before.has(entry.variable)) fresh.add(entry.variable);
   }
   const touched = entries.map(entry =>
-    entry instanceof Logical ? entry : entry instanceof Aliasing ? entry.variable : undefined,
+    entry instanceof LogicVariable ? entry : entry instanceof Aliasing ? entry.variable : undefined,
   );
   for (const variable of [...touched, ...machine.delayed.slice(delayed)]) {
     if (variable === undefined) continue;
@@ -72,7 +72,7 @@ function refuseOpenVariables(machine: Machine, { trail, delayed }: Negation, pla
 }
 
 /** Whether the conditions on a variable tie it to no other. */
-function waitsAlone(machine: Machine, variable: Logical): boolean {
+function waitsAlone(machine: Machine, variable: LogicVariable): boolean {
   return conditionsOn(machine, variable).every(({ left, right }) =>
     right instanceof Pattern ? right.fields.size === 0 : isGround(left, machine) || isGround(right, machine),
   );

@@ -4,26 +4,26 @@ import {
   deref,
   Float,
   flatten,
-  holds,
   Instance,
   List,
-  Logical,
+  LogicVariable,
+  occursIn,
   type Value,
 } from '../values/values.js';
 import { compareInHost } from './compare.js';
-import type { Code, Machine } from './machine.js';
+import type { Machine, Step } from './machine.js';
 import { attach, conditionsOn, wake } from './waiting.js';
 
 /** Makes two values equal, binding variables where that takes it, and goes on with `next`; or fails. */
-export function unify(machine: Machine, left: Value, right: Value, next: Code): Code {
+export function unify(machine: Machine, left: Value, right: Value, next: Step): Step {
   const a = deref(left);
   const b = deref(right);
-  if (a instanceof Logical) {
-    if (b instanceof Logical) alias(machine, a, b);
+  if (a instanceof LogicVariable) {
+    if (b instanceof LogicVariable) alias(machine, a, b);
     else bind(machine, a, b);
     return machine.woken.length === 0 ? next : wake(machine, next);
   }
-  if (b instanceof Logical) {
+  if (b instanceof LogicVariable) {
     bind(machine, b, a);
     return machine.woken.length === 0 ? next : wake(machine, next);
   }
@@ -31,11 +31,11 @@ export function unify(machine: Machine, left: Value, right: Value, next: Code): 
   return unifyAll(machine, { left: a, right: b, following: undefined }, next);
 }
 
-function bind(machine: Machine, variable: Logical, value: Value): void {
+function bind(machine: Machine, variable: LogicVariable, value: Value): void {
   if (
     (value instanceof List || value instanceof Dictionary) &&
     !value.pure &&
-    holds(value, variable, machine)
+    occursIn(value, variable, machine)
   ) {
     // Oso makes such a value, and what it then does with it depends on how it came about.
     throw new NotCovered('a value that holds itself', undefined);
@@ -47,7 +47,7 @@ function bind(machine: Machine, variable: Logical, value: Value): void {
  * Notes that a variable has been unified with another one, which Oso treats as a first constraint on it: it can no longer
  * be assigned to with `:=`, and a `not` that would bind it has to be answered with the variable's complement.
  */
-export function markAliased(machine: Machine, variable: Logical): void {
+export function markAliased(machine: Machine, variable: LogicVariable): void {
   const was = variable.aliased;
   variable.aliased = true;
   machine.onUndo(new Aliasing(variable, was));
@@ -55,9 +55,9 @@ export function markAliased(machine: Machine, variable: Logical): void {
 
 /** The trace of {@link markAliased} on the trail. */
 export class Aliasing {
-  readonly variable: Logical;
+  readonly variable: LogicVariable;
   readonly was: boolean;
-  constructor(variable: Logical, was: boolean) {
+  constructor(variable: LogicVariable, was: boolean) {
     this.variable = variable;
     this.was = was;
   }
@@ -67,7 +67,7 @@ export class Aliasing {
   }
 }
 
-function alias(machine: Machine, left: Logical, right: Logical): void {
+function alias(machine: Machine, left: LogicVariable, right: LogicVariable): void {
   if (left === right) {
     // Two names of one variable. Oso forgets, within a "not", that they are, and constrains them anew.
     if (left.aliased && machine.negations.length > 0) markAliased(machine, left);
@@ -89,17 +89,17 @@ interface Pairs {
 }
 
 /** Unifies pairs of values. They are kept in a row, and not on the stack, because values may be long and deep. */
-function unifyAll(machine: Machine, pairs: Pairs | undefined, next: Code): Code {
+function unifyAll(machine: Machine, pairs: Pairs | undefined, next: Step): Step {
   let open = pairs;
   while (open !== undefined) {
     const left = deref(open.left);
     const right = deref(open.right);
     const rest: Pairs | undefined = open.following;
     open = rest;
-    if (left instanceof Logical) {
-      if (right instanceof Logical) alias(machine, left, right);
+    if (left instanceof LogicVariable) {
+      if (right instanceof LogicVariable) alias(machine, left, right);
       else bind(machine, left, right);
-    } else if (right instanceof Logical) bind(machine, right, left);
+    } else if (right instanceof LogicVariable) bind(machine, right, left);
     else if (left instanceof Instance || right instanceof Instance) {
       if (left === right) continue;
       return compareInHost(machine, '=', left, right, after => unifyAll(after, rest, next));

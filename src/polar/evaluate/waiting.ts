@@ -4,13 +4,13 @@ import {
   deref,
   holdsNaN,
   holdsOpenVariable,
-  Logical,
+  LogicVariable,
   type Value,
   type Waiting,
   type Waits,
 } from '../values/values.js';
 import { areOfOneKind, compare, compareGround, isRuledOut, known } from './compare.js';
-import type { Code, Machine } from './machine.js';
+import type { Machine, Step } from './machine.js';
 import { match } from './match.js';
 
 /**
@@ -26,11 +26,11 @@ export function wait(machine: Machine, condition: Waiting): void {
   if (holdsOpenVariable(left, machine) || holdsOpenVariable(right, machine)) {
     throw new NotCovered('a condition on several variables without a value', undefined);
   }
-  if (left instanceof Logical) attach(machine, left, condition);
-  if (right instanceof Logical && right !== left) attach(machine, right, condition);
+  if (left instanceof LogicVariable) attach(machine, left, condition);
+  if (right instanceof LogicVariable && right !== left) attach(machine, right, condition);
 }
 
-export function attach(machine: Machine, variable: Logical, condition: Waiting): void {
+export function attach(machine: Machine, variable: LogicVariable, condition: Waiting): void {
   const { waiting } = variable;
   variable.waiting = { condition, earlier: waiting };
   machine.conditional = true;
@@ -41,7 +41,7 @@ export function attach(machine: Machine, variable: Logical, condition: Waiting):
 const NONE: readonly Waiting[] = [];
 
 /** The conditions that wait for a variable, in the order in which they came. */
-export function conditionsOn(machine: Machine, variable: Logical): readonly Waiting[] {
+export function conditionsOn(machine: Machine, variable: LogicVariable): readonly Waiting[] {
   const latest = variable.waiting;
   if (latest === undefined) return NONE;
   // Nearly always there is only one.
@@ -57,10 +57,10 @@ export function conditionsOn(machine: Machine, variable: Logical): readonly Wait
 /** The trace of {@link attach} on the trail. */
 class Attachment {
   readonly #machine: Machine;
-  readonly #variable: Logical;
+  readonly #variable: LogicVariable;
   readonly #waiting: Waits | undefined;
 
-  constructor(machine: Machine, variable: Logical, waiting: Waits | undefined) {
+  constructor(machine: Machine, variable: LogicVariable, waiting: Waits | undefined) {
     this.#machine = machine;
     this.#variable = variable;
     this.#waiting = waiting;
@@ -73,7 +73,7 @@ class Attachment {
 }
 
 /** Asks the conditions that waited for what has just been bound, then goes on with `next`. */
-export function wake(machine: Machine, next: Code): Code {
+export function wake(machine: Machine, next: Step): Step {
   const { woken } = machine;
   machine.woken = [];
   for (const variable of woken) {
@@ -81,7 +81,7 @@ export function wake(machine: Machine, next: Code): Code {
   }
   const conditions =
     woken.length === 1
-      ? conditionsOn(machine, woken[0] as Logical)
+      ? conditionsOn(machine, woken[0] as LogicVariable)
       : woken.flatMap(variable => conditionsOn(machine, variable));
   // What cannot hold fails before anything is asked that could be an error.
   return conditions.some(condition => cannotHold(machine, condition))
@@ -94,7 +94,7 @@ function cannotHold(machine: Machine, { kind, operator, left, right }: Waiting):
   return sides !== undefined && isRuledOut(machine, operator as Comparison, ...sides);
 }
 
-function askNext(machine: Machine, conditions: readonly Waiting[], at: number, next: Code): Code {
+function askNext(machine: Machine, conditions: readonly Waiting[], at: number, next: Step): Step {
   const condition = conditions[at];
   if (condition === undefined) return next;
   const following = at + 1;
@@ -102,7 +102,7 @@ function askNext(machine: Machine, conditions: readonly Waiting[], at: number, n
   return ask(machine, condition, after => askNext(after, conditions, following, next));
 }
 
-function ask(machine: Machine, condition: Waiting, next: Code): Code {
+function ask(machine: Machine, condition: Waiting, next: Step): Step {
   const { operator, located } = condition;
   const placeOf = () => ({ rule: undefined, ...located.source.placeAt(located.offset) });
   if (condition.kind === 'match') {
@@ -124,7 +124,7 @@ function ask(machine: Machine, condition: Waiting, next: Code): Code {
 }
 
 function isAliased(value: Value): boolean {
-  return value instanceof Logical && value.aliased;
+  return value instanceof LogicVariable && value.aliased;
 }
 
 /** Whether some condition still waits for a value. */
@@ -135,6 +135,6 @@ export function anyWaits(machine: Machine): boolean {
 }
 
 /** The value of a variable with waiting conditions is still open. */
-export function isOpen(variable: Logical): boolean {
+export function isOpen(variable: LogicVariable): boolean {
   return variable.binding === undefined && variable.waiting !== undefined;
 }

@@ -119,7 +119,7 @@ class Hoister {
       WAITING.has(result.operator) &&
       lifted.every(({ operator }) => operator !== 'new');
     if (!waits) return after(result, lifted);
-    return before(lifted, lifted.length > 0 ? { ...result, waited: true } : result);
+    return before(lifted, lifted.length > 0 ? { ...result, afterLookups: true } : result);
   }
 
   #lift(operation: Operation): Term {

@@ -11,7 +11,7 @@ import {
   type Operation,
   type Operator,
   type Parameter,
-  type PolicyText,
+  type ParsedText,
   type ResourceBlock,
   type Rule,
   type ShorthandRule,
@@ -66,7 +66,7 @@ const FIELD_WORDS: ReadonlySet<TokenKind> = new Set<TokenKind>([
 ]);
 
 /** Reads a policy. Throws {@link UnreadablePolicyError} where this front end does not follow. */
-export function parsePolicy(source: PolicySource): PolicyText {
+export function parsePolicy(source: PolicySource): ParsedText {
   return new Parser(source).policy();
 }
 
@@ -87,8 +87,8 @@ class Parser {
     this.#token = this.#lexer.next();
   }
 
-  policy(): PolicyText {
-    const policy: PolicyText = { rules: [], blocks: [] };
+  policy(): ParsedText {
+    const policy: ParsedText = { rules: [], blocks: [] };
     while (this.#token.kind !== 'end') this.#line(policy);
     return policy;
   }
@@ -99,7 +99,7 @@ class Parser {
     return term;
   }
 
-  #line(policy: PolicyText): void {
+  #line(policy: ParsedText): void {
     if (this.#take('?=')) {
       this.#term(1, false);
       this.#expect(';');

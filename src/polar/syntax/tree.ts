@@ -99,7 +99,7 @@ export interface Operation extends Located {
   readonly operator: Operator;
   readonly args: readonly Term[];
   /** In Oso, the condition waits for look-ups that are done before it here. */
-  readonly waited?: boolean;
+  readonly afterLookups?: boolean;
 }
 
 export interface Parameter {
@@ -136,7 +136,7 @@ export interface ResourceBlock extends Located {
 }
 
 /** What one policy text holds. Rule types and inline queries are Oso's to check when it loads the policy. */
-export interface PolicyText {
+export interface ParsedText {
   readonly rules: Rule[];
   readonly blocks: ResourceBlock[];
 }

@@ -8,7 +8,7 @@ import {
   flatten,
   Instance,
   List,
-  Logical,
+  LogicVariable,
   type Meter,
   type Pattern,
   type Value,
@@ -24,8 +24,8 @@ interface Shown extends Meter {
   readonly host: PolicyHost;
 }
 
-function format(shown: Shown, value: Value, path: readonly Logical[]): string {
-  if (value instanceof Logical) {
+function format(shown: Shown, value: Value, path: readonly LogicVariable[]): string {
+  if (value instanceof LogicVariable) {
     if (value.binding === undefined || path.includes(value)) return value.name ?? '_';
     return format(shown, value.binding, [...path, value]);
   }

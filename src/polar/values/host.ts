@@ -17,7 +17,7 @@ import {
   flatten,
   Instance,
   List,
-  Logical,
+  LogicVariable,
   type Meter,
   UNMADE,
   type Value,
@@ -38,7 +38,7 @@ export interface LoadedRelation extends Relation {
   loadedFrom(owner: object): unknown;
 }
 
-export type EqualityFn = (left: unknown, right: unknown) => unknown;
+export type HostEquality = (left: unknown, right: unknown) => unknown;
 
 const MAX_NESTING = 500;
 /** What is converted is counted already. */
@@ -52,8 +52,8 @@ export class PolicyHost {
   readonly #oso: Oso;
   readonly #constants = new Map<string, Value | NotCovered>();
   readonly #lineages = new Map<RegisteredClass, ReadonlySet<number>>();
-  #equals: EqualityFn;
-  readonly #differs: EqualityFn | undefined;
+  #equals: HostEquality;
+  readonly #differs: HostEquality | undefined;
   #hasRelations = false;
   /** How many of Oso's `Variable` were met in values, to know which lists and dictionaries hold any. */
   #variablesMet = 0;
@@ -65,7 +65,7 @@ export class PolicyHost {
   /** How many items and fields have passed so far, in either direction. */
   converted = 0;
 
-  constructor(oso: Oso, equalityFn: EqualityFn | undefined, differs?: EqualityFn) {
+  constructor(oso: Oso, equalityFn: HostEquality | undefined, differs?: HostEquality) {
     this.#oso = oso;
     guardHost(oso.getHost());
     this.#types = oso.getHost().types as ReadonlyMap<string | AnyClass, RegisteredClass>;
@@ -75,11 +75,11 @@ export class PolicyHost {
   }
 
   /** When two values are equal to policies. */
-  get equals(): EqualityFn {
+  get equals(): HostEquality {
     return this.#equals;
   }
 
-  set equals(equalityFn: EqualityFn) {
+  set equals(equalityFn: HostEquality) {
     this.#equals = equalityFn;
   }
 
@@ -217,7 +217,7 @@ export class PolicyHost {
    * @param variables the query's variables by name, for a value that may hold Oso's `Variable`; new ones are added
    * @throws {RefusedValueError} if it is larger than a policy decides about
    */
-  toValue(value: unknown, variables?: Map<string, Logical>): Value {
+  toValue(value: unknown, variables?: Map<string, LogicVariable>): Value {
     return typeof value === 'object' && value !== null
       ? this.#fromObject(value, undefined, 0, variables)
       : fromPrimitive(value);
@@ -227,7 +227,7 @@ export class PolicyHost {
     value: object,
     around: Extent | undefined,
     depth: number,
-    variables: Map<string, Logical> | undefined,
+    variables: Map<string, LogicVariable> | undefined,
   ): Value {
     if (Array.isArray(value)) {
       const met = this.#variablesMet;
@@ -265,14 +265,14 @@ export class PolicyHost {
     return new Instance(value);
   }
 
-  #variable(name: string, variables: Map<string, Logical> | undefined): Value {
+  #variable(name: string, variables: Map<string, LogicVariable> | undefined): Value {
     if (variables === undefined) throw new NotCovered('a Variable from the host', undefined);
     this.#variablesMet++;
     const constant = this.#constants.get(name);
     if (constant instanceof NotCovered) throw constant;
     if (constant !== undefined) return constant;
-    if (name === '_') return new Logical();
-    const known = variables.get(name) ?? new Logical(name);
+    if (name === '_') return new LogicVariable();
+    const known = variables.get(name) ?? new LogicVariable(name);
     variables.set(name, known);
     return known;
   }
@@ -281,11 +281,11 @@ export class PolicyHost {
    * A policy's value as JavaScript sees it: fresh arrays and dictionaries, variables as Oso's `Variable`. Where an
    * instance is a promise (or anything else to wait for), so is the answer.
    */
-  toJs(value: Value, nameOf: (variable: Logical) => string = nameOfVariable): unknown {
+  toJs(value: Value, nameOf: (variable: LogicVariable) => string = nameOfVariable): unknown {
     return typeof value === 'object' ? this.#toJs(value, nameOf, []) : value;
   }
 
-  #toJs(value: Value, nameOf: (variable: Logical) => string, path: Logical[]): unknown {
+  #toJs(value: Value, nameOf: (variable: LogicVariable) => string, path: LogicVariable[]): unknown {
     if (typeof value !== 'object') return value;
     if (value instanceof Unknown)
       throw new NotCovered('JavaScript that is given a value of its rows', undefined);
@@ -296,7 +296,7 @@ export class PolicyHost {
     }
     if (value instanceof Float) return value.value;
     if (path.length > MAX_NESTING) throw new NotCovered('a value nested too deep', undefined);
-    if (value instanceof Logical) {
+    if (value instanceof LogicVariable) {
       if (value.binding === undefined) return new Variable(nameOf(value));
       // How deep Oso looks into a value that holds itself depends on how the value came about.
       if (path.includes(value)) throw new NotCovered('a variable within its own value', undefined);
@@ -331,7 +331,7 @@ export function isThenable(value: unknown): value is PromiseLike<unknown> {
   );
 }
 
-function nameOfVariable({ label }: Logical): string {
+function nameOfVariable({ label }: LogicVariable): string {
   return label;
 }
 

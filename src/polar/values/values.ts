@@ -6,7 +6,16 @@ import { compareNames } from '../syntax/tree.js';
  * The values that a policy computes with. Strings, booleans and numbers stand for themselves; a JavaScript integer is a
  * Polar Integer and any other number a Polar Float.
  */
-export type Value = string | number | boolean | Float | List | Dictionary | Instance | Logical | Pattern;
+export type Value =
+  | string
+  | number
+  | boolean
+  | Float
+  | List
+  | Dictionary
+  | Instance
+  | LogicVariable
+  | Pattern;
 
 /** A Float that happens to be whole, such as `4 / 2`: equal to the Integer, but it divides and overflows as a float. */
 export class Float {
@@ -109,7 +118,7 @@ export class Instance {
 export const UNMADE = Symbol('unmade');
 
 /** A logical variable. Bound, it holds a value or another variable; backtracking unbinds it. */
-export class Logical {
+export class LogicVariable {
   readonly name: string | undefined;
   binding: Value | undefined = undefined;
   /** Unified with another variable while both were unbound. */
@@ -154,7 +163,7 @@ export interface Meter {
 /** The value that a variable stands for, or the unbound variable at the end of its chain. */
 export function deref(value: Value): Value {
   let current = value;
-  while (current instanceof Logical) {
+  while (current instanceof LogicVariable) {
     const { binding } = current;
     if (binding === undefined) return current;
     current = binding;
@@ -194,7 +203,7 @@ export function isGround(value: Value, meter: Meter): boolean {
   return !some(
     value,
     part =>
-      part instanceof Logical ||
+      part instanceof LogicVariable ||
       part instanceof Instance ||
       part instanceof Pattern ||
       (part instanceof List && part.rest !== undefined),
@@ -214,8 +223,8 @@ export function holdsRest(value: Value, meter: Meter): boolean {
 
 /** Whether there is a variable without a value in a list, dictionary or pattern. */
 export function holdsOpenVariable(value: Value, meter: Meter): boolean {
-  if (value instanceof Logical) return false;
-  return some(value, part => part instanceof Logical, meter);
+  if (value instanceof LogicVariable) return false;
+  return some(value, part => part instanceof LogicVariable, meter);
 }
 
 /** Whether something is true of a value or of any part of it. */
@@ -243,7 +252,7 @@ function hasParts(value: Value): boolean {
 }
 
 /** Whether a variable is found in a value. */
-export function holds(value: Value, variable: Logical, meter: Meter): boolean {
+export function occursIn(value: Value, variable: LogicVariable, meter: Meter): boolean {
   const open: Value[] = [];
   let seen = 0;
   pushParts(open, value);
