@@ -6,7 +6,14 @@ import { CompiledPolicy, checkClasses, readPolicy } from './compile/policy.js';
 import { describePlace, NotCovered, PolicyError, type PolicyPlace } from './errors.js';
 import type { Budget } from './evaluate/machine.js';
 import type { Observer } from './observe.js';
-import { type Alternatives, type Bindings, type CompiledQuery, compileQuery, Query } from './query.js';
+import {
+  type Alternatives,
+  type Bindings,
+  type CompiledQuery,
+  compileQuery,
+  Query,
+  type QuerySettings,
+} from './query.js';
 import { PolicySource, placeOf } from './syntax/source.js';
 import { type HostEquality, PolicyHost } from './values/host.js';
 import type { Unknowns } from './values/unknown.js';
@@ -89,7 +96,7 @@ export class CompiledOso<
   readonly #options: CompiledOsoOptions;
   #host: PolicyHost;
   readonly #seat: Seat;
-  readonly #budget: Budget;
+  readonly #settings: QuerySettings;
   readonly #onFallback: ((fallback: Fallback) => void) | undefined;
   readonly #fallbacks = new Map<string, FallbackCount>();
   /** Oso's engine logs what it does where the environment asks for it; the compiled form does not. */
@@ -112,7 +119,11 @@ export class CompiledOso<
     super({ ...given, equalityFn: (left, right) => equals(left, right) as boolean });
     this.#options = given;
     this.#seat = Seat.of(this, true);
-    this.#budget = { ...DEFAULT_BUDGET, ...given.budget };
+    this.#settings = {
+      budget: { ...DEFAULT_BUDGET, ...given.budget },
+      given: undefined,
+      unknowns: undefined,
+    };
     this.#onFallback = given.onFallback;
     this.#observer = given.observer;
     const host = new PolicyHost(this as unknown as Oso, equals);
@@ -210,7 +221,7 @@ export class CompiledOso<
       const policy = this.#ready();
       const fact = policy.predicate(name)?.fact(args);
       if (fact !== undefined) return fact;
-      const query = Query.forRule(policy, this.#host, this.#budget, name, args);
+      const query = Query.forRule(policy, name, args, this.#settings);
       const outcome = query.begin();
       if (outcome === 'result') return true;
       if (outcome === 'exhausted') return false;
@@ -229,8 +240,7 @@ export class CompiledOso<
    * where the compiled form cannot tell.
    */
   async constraintsOf(unknowns: Unknowns, name: string, ...args: unknown[]): Promise<Alternatives> {
-    const host = this.#host;
-    return Query.forRule(this.#ready(), host, this.#budget, name, args, undefined, unknowns).alternatives();
+    return Query.forRule(this.#ready(), name, args, { ...this.#settings, unknowns }).alternatives();
   }
 
   /** As in Oso. Partial evaluation (`acceptExpression`) is Oso's engine's. */
@@ -275,10 +285,8 @@ export class CompiledOso<
 
   #prepare(question: Predicate | string, options: QueryOptions | undefined): Query {
     const policy = this.#ready();
-    if (typeof question !== 'string') {
-      const { name, args } = question;
-      return Query.forRule(policy, this.#host, this.#budget, name, args, options?.bindings);
-    }
+    const settings = { ...this.#settings, given: options?.bindings };
+    if (typeof question !== 'string') return Query.forRule(policy, question.name, question.args, settings);
     let compiled = this.#queries.get(question);
     if (compiled === undefined) {
       // Oso refuses what is not a query, in its own words.
@@ -287,12 +295,12 @@ export class CompiledOso<
       if (this.#queries.size >= MAX_QUERY_TEXTS) this.#queries.clear();
       this.#queries.set(question, compiled);
     }
-    return Query.forText(policy, this.#host, this.#budget, compiled, options?.bindings);
+    return Query.forText(policy, compiled, settings);
   }
 
   #compileText(policy: CompiledPolicy, text: string): CompiledQuery {
     try {
-      return compileQuery(policy, this.#host, text);
+      return compileQuery(policy, text);
     } catch (error) {
       if (error instanceof Error && error.name === 'UnreadablePolicyError') {
         throw new NotCovered(`the query text: ${error.message}`, undefined);

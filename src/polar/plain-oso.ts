@@ -26,7 +26,7 @@ export interface QueriedOso extends Pick<Oso, 'getFfi' | 'query'> {
 export class PlainOso {
   readonly #oso: QueriedOso;
   readonly #text: LoadedRules;
-  #compiled: Promise<{ policy: CompiledPolicy; host: PolicyHost }> | undefined;
+  #compiled: Promise<CompiledPolicy> | undefined;
   #compiledOf: LoadedPolicy | undefined;
   #revision: number | undefined;
 
@@ -42,15 +42,19 @@ export class PlainOso {
     this.#compiledOf = loaded;
     this.#revision = revision;
     this.#compiled ??= this.#compile();
-    const { policy, host } = await this.#compiled.catch(error => {
+    const policy = await this.#compiled.catch(error => {
       // The next list is to try again: Oso's engine may have died of something else, and be another one by then.
       this.#compiled = undefined;
       throw error;
     });
-    return Query.forRule(policy, host, DEFAULT_BUDGET, name, args, undefined, unknowns).alternatives();
+    return Query.forRule(policy, name, args, {
+      budget: DEFAULT_BUDGET,
+      given: undefined,
+      unknowns,
+    }).alternatives();
   }
 
-  async #compile(): Promise<{ policy: CompiledPolicy; host: PolicyHost }> {
+  async #compile(): Promise<CompiledPolicy> {
     const { policy } = this.#text;
     if (policy === undefined) throw new NotCovered('the policy text', undefined);
     const host = new PolicyHost(
@@ -63,7 +67,7 @@ export class PlainOso {
       const constant = await this.#constant(name);
       if (constant !== undefined) host.setConstant(name, constant.value);
     }
-    return { policy: new CompiledPolicy(policy, host, undefined), host };
+    return new CompiledPolicy(policy, host, undefined);
   }
 
   /** What a name stands for; undefined where it is an ordinary variable. Only Oso's engine knows the constants. */

@@ -9,7 +9,6 @@ import { hoistQuery, isAnonymous } from './syntax/hoist.js';
 import { parseQuery } from './syntax/parser.js';
 import { PolicySource } from './syntax/source.js';
 import type { Term } from './syntax/tree.js';
-import type { PolicyHost } from './values/host.js';
 import type { Constraint, Unknowns } from './values/unknown.js';
 import { deref, LogicVariable, type Value } from './values/values.js';
 
@@ -27,6 +26,18 @@ export interface Alternatives {
   readonly pace: Pace;
 }
 
+/**
+ * What a query goes by, besides the policy and the question. Each field is always there, if undefined: what
+ * Object.prototype may hold decides nothing.
+ */
+export interface QuerySettings {
+  readonly budget: Budget;
+  /** Values that variables have from the start, by their names. */
+  readonly given: ReadonlyMap<string, unknown> | undefined;
+  /** Is asked about values that are not known; undefined if there are none. */
+  readonly unknowns: Unknowns | undefined;
+}
+
 /** One query on a compiled policy, ready to run. */
 export class Query {
   readonly #machine: Machine;
@@ -42,17 +53,14 @@ export class Query {
   /** A query for a rule with JavaScript values, or Oso's `Variable`, as arguments. */
   static forRule(
     policy: CompiledPolicy,
-    host: PolicyHost,
-    budget: Budget,
     name: string,
     args: readonly unknown[],
-    given?: ReadonlyMap<string, unknown>,
-    unknowns?: Unknowns,
+    { budget, given, unknowns }: QuerySettings,
   ): Query {
-    const machine = new Machine(host, budget, unknowns);
+    const machine = new Machine(policy.host, budget, unknowns);
     const variables = new Map<string, LogicVariable>();
     const values = args.map(arg => machine.toValue(arg, variables));
-    bindGiven(machine, host, variables, given);
+    bindGiven(machine, variables, given);
     const predicate = policy.predicate(name);
     if (predicate === undefined) {
       return new Query(
@@ -69,12 +77,10 @@ export class Query {
   /** A query in Polar's own notation. Oso has accepted the text before. */
   static forText(
     policy: CompiledPolicy,
-    host: PolicyHost,
-    budget: Budget,
     { term, scope, step }: CompiledQuery,
-    given?: ReadonlyMap<string, unknown>,
+    { budget, given, unknowns }: QuerySettings,
   ): Query {
-    const machine = new Machine(host, budget);
+    const machine = new Machine(policy.host, budget, unknowns);
     const variables = new Map<string, LogicVariable>();
     const frame: Frame = [];
     for (const [name, slot] of scope.slots) {
@@ -84,7 +90,7 @@ export class Query {
     }
     // A cut in the query itself goes back to the start, where there are no choices yet.
     for (let slot = 0; slot < scope.size; slot++) frame[slot] ??= 0;
-    bindGiven(machine, host, variables, given);
+    bindGiven(machine, variables, given);
     machine.frame = frame;
     if (policy.cuts && findTwin(term) !== undefined) {
       throw new NotCovered('the same condition twice in a query, in a policy that cuts', undefined);
@@ -178,9 +184,9 @@ export interface CompiledQuery {
   readonly step: Step;
 }
 
-export function compileQuery(policy: CompiledPolicy, host: PolicyHost, text: string): CompiledQuery {
+export function compileQuery(policy: CompiledPolicy, text: string): CompiledQuery {
   const term = hoistQuery(parseQuery(new PolicySource(text)));
-  const scope = new Scope(host, policy.members, undefined, 0);
+  const scope = new Scope(policy.host, policy.members, undefined, 0);
   const program = {
     predicate: (name: string) => policy.predicate(name),
     cuts: policy.cuts || cuts(term),
@@ -201,13 +207,12 @@ function resultOf({ observer }: CompiledPolicy): Step {
 
 function bindGiven(
   machine: Machine,
-  host: PolicyHost,
   variables: Map<string, LogicVariable>,
   given: ReadonlyMap<string, unknown> | undefined,
 ): void {
   if (given === undefined) return;
   for (const [name, value] of given) {
-    if (host.constant(name) !== undefined) throw new NotCovered('a constant as a binding', undefined);
+    if (machine.host.constant(name) !== undefined) throw new NotCovered('a constant as a binding', undefined);
     const known: Value = machine.toValue(value);
     const variable = variables.get(name) ?? new LogicVariable(name);
     variables.set(name, variable);

@@ -82,14 +82,14 @@ function* patternsOf(rule: Rule): Generator<PatternTerm> {
 
 /** A policy as it is run: each rule is compiled when it is first called. */
 export class CompiledPolicy implements Program {
+  readonly host: PolicyHost;
   readonly observer: Observer | undefined;
   readonly #policy: Policy;
-  readonly #host: PolicyHost;
   readonly #predicates = new Map<string, Predicate>();
 
   constructor(policy: Policy, host: PolicyHost, observer: Observer | undefined) {
     this.#policy = policy;
-    this.#host = host;
+    this.host = host;
     this.observer = observer;
   }
 
@@ -104,9 +104,9 @@ export class CompiledPolicy implements Program {
     if (known !== undefined) return known;
     const rules = this.#policy.rules.get(name);
     if (rules === undefined) return undefined;
-    const predicate = new Predicate(name, this.#host);
+    const predicate = new Predicate(name, this.host);
     for (const rule of rules) {
-      predicate.add(new CompiledRule(hoistRule(rule), this.#host, this.members, this));
+      predicate.add(new CompiledRule(hoistRule(rule), this.host, this.members, this));
     }
     this.#predicates.set(name, predicate);
     return predicate;

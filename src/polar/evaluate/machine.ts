@@ -124,7 +124,7 @@ export class Machine implements Meter, Pace {
   #steps = 0;
   #started = 0;
 
-  constructor(host: PolicyHost, budget: Budget, unknowns?: Unknowns) {
+  constructor(host: PolicyHost, budget: Budget, unknowns: Unknowns | undefined) {
     this.host = host;
     this.#budget = budget;
     this.unknowns = unknowns;
