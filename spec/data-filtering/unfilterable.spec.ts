@@ -39,19 +39,19 @@ const unfilterable: readonly Unfilterable[] = [
   {
     what: 'arithmetic with fields',
     condition: 'resource.cents + 1 > 5',
-    reason: 'no database can be asked for "+" on a value of its rows',
+    reason: 'no database can be asked for "+" on an unknown value',
     remedy: 'compare fields of the resource',
   },
   {
     what: 'a method of the resource',
     condition: 'resource.isOverdue()',
-    reason: 'no database can be asked for a method of a value of its rows',
+    reason: 'no database can be asked for a method of an unknown value',
     remedy: 'compare fields of the resource',
   },
   {
     what: 'a method of the actor that is given a field',
     condition: 'actor.isBoss(resource.ownerId)',
-    reason: 'no database can be asked for JavaScript that is given a value',
+    reason: 'no database can be asked for JavaScript that is given an unknown value',
     remedy: 'compare fields of the resource',
   },
   {

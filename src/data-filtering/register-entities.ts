@@ -1,13 +1,13 @@
 import type { Class, Oso } from 'oso';
 import { CompiledOso } from '../polar/compiled-oso.js';
-import { NotCovered } from '../polar/errors.js';
+import { CutNotCovered, NotCovered } from '../polar/errors.js';
 import { LoadedRules } from '../polar/loaded-rules.js';
 import { compareInHost, PlainOso, type QueriedOso } from '../polar/plain-oso.js';
 import type { EntityAdapter } from './adapter.js';
 import { type Condition, sizeOf } from './condition/condition.js';
 import { comparedOtherwise, equalityOf } from './equality.js';
 import { errors } from './errors.js';
-import { UnknownRows } from './policy/unknown-rows.js';
+import { conditionOf, unknownRow } from './policy/unknown-rows.js';
 import { FollowedRelation } from './related.js';
 import { type Entity, entityOf, type FieldType, type Schema } from './schema.js';
 import { COMPARE, Unfilterable } from './unfilterable.js';
@@ -123,7 +123,7 @@ const CLASSES = {
   unsupported: Object,
 } as unknown as Record<FieldType['kind'], Class>;
 
-/** Whatever evaluates policies with values that are not known. */
+/** Whatever evaluates policies with unknown values. */
 type Evaluator = Pick<CompiledOso, 'constraintsOf'>;
 
 async function authorizedQuery(
@@ -142,10 +142,10 @@ async function authorizedQuery(
   const adapter = oso.getHost().adapter as Partial<EntityAdapter<unknown, unknown>>;
   if (typeof adapter.select !== 'function') throw errors.noAdapter();
   if (!text.isKnown) throw errors.policyTextUnknown();
-  const rows = new UnknownRows(entity, name => oso.getHost().getType(name)?.cls as Class | undefined);
+  const row = unknownRow(entity, name => oso.getHost().getType(name)?.cls as Class | undefined);
   try {
-    const { results, pace } = await evaluator.constraintsOf(rows, 'allow', actor, action, rows.row);
-    const condition = await rows.conditionOf(results, pace);
+    const { results, pace } = await evaluator.constraintsOf('allow', actor, action, row);
+    const condition = await conditionOf(results, pace);
     refuseTooLarge(condition);
     return adapter.select(entity, condition);
   } catch (error) {
@@ -172,6 +172,15 @@ function refuseTooLarge(condition: Condition): void {
 
 function explained(error: unknown): unknown {
   if (error instanceof Unfilterable) return errors.unfilterable(error.obstacle, error.place);
+  if (error instanceof CutNotCovered) {
+    return errors.unfilterable(
+      {
+        reason: '`cut` decides by the order of rules',
+        remedy: 'say with `not` in the other rules what they leave to the one that cuts',
+      },
+      error.place,
+    );
+  }
   if (error instanceof NotCovered) {
     const reason = `no database can be asked for ${error.construct}`;
     return errors.unfilterable({ reason, remedy: COMPARE }, error.place);

@@ -16,7 +16,6 @@ import {
 } from './query.js';
 import { PolicySource, placeOf } from './syntax/source.js';
 import { type HostEquality, PolicyHost } from './values/host.js';
-import type { Unknowns } from './values/unknown.js';
 
 type OsoOptions = NonNullable<ConstructorParameters<typeof Oso>[0]>;
 type RegisterClassArguments = Parameters<Oso['registerClass']>;
@@ -122,7 +121,7 @@ export class CompiledOso<
     this.#settings = {
       budget: { ...DEFAULT_BUDGET, ...given.budget },
       given: undefined,
-      unknowns: undefined,
+      hasUnknowns: false,
     };
     this.#onFallback = given.onFallback;
     this.#observer = given.observer;
@@ -236,11 +235,11 @@ export class CompiledOso<
   }
 
   /**
-   * @internal What has to hold of the values in `args` that are not known, for each result of a rule. Throws NotCovered
+   * @internal What has to hold of the unknown values in `args`, for each result of a rule. Throws NotCovered
    * where the compiled form cannot tell.
    */
-  async constraintsOf(unknowns: Unknowns, name: string, ...args: unknown[]): Promise<Alternatives> {
-    return Query.forRule(this.#ready(), name, args, { ...this.#settings, unknowns }).alternatives();
+  async constraintsOf(name: string, ...args: unknown[]): Promise<Alternatives> {
+    return Query.forRule(this.#ready(), name, args, { ...this.#settings, hasUnknowns: true }).alternatives();
   }
 
   /** As in Oso. Partial evaluation (`acceptExpression`) is Oso's engine's. */

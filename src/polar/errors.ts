@@ -147,3 +147,10 @@ export class NotCovered {
     }
   }
 }
+
+/** A `cut` among unknown values: it decides by what was found before, which may depend on them. */
+export class CutNotCovered extends NotCovered {
+  constructor(place: PolicyPlace) {
+    super('`cut`', place);
+  }
+}

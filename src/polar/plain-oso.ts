@@ -7,7 +7,6 @@ import { NotCovered } from './errors.js';
 import type { LoadedRules } from './loaded-rules.js';
 import { type Alternatives, Query } from './query.js';
 import { PolicyHost } from './values/host.js';
-import type { Unknowns } from './values/unknown.js';
 
 type Host = ReturnType<Oso['getHost']>;
 
@@ -17,7 +16,7 @@ export interface QueriedOso extends Pick<Oso, 'getFfi' | 'query'> {
 }
 
 /**
- * Evaluates the policies of an Oso that is not a CompiledOso with values that are not known, as CompiledOso does.
+ * Evaluates the policies of an Oso that is not a CompiledOso with unknown values, as CompiledOso does.
  *
  * Oso's own partial evaluation is not made use of. What it leaves open of `not` is another thing where a value is nil, it
  * names the columns of related rows by their class alone, it forgets which class a row has to be of, and there are
@@ -36,7 +35,7 @@ export class PlainOso {
   }
 
   /** As {@link CompiledOso.constraintsOf}. */
-  async constraintsOf(unknowns: Unknowns, name: string, ...args: unknown[]): Promise<Alternatives> {
+  async constraintsOf(name: string, ...args: unknown[]): Promise<Alternatives> {
     const { loaded, revision } = this.#text;
     if (loaded !== this.#compiledOf || revision !== this.#revision) this.#compiled = undefined;
     this.#compiledOf = loaded;
@@ -50,7 +49,7 @@ export class PlainOso {
     return Query.forRule(policy, name, args, {
       budget: DEFAULT_BUDGET,
       given: undefined,
-      unknowns,
+      hasUnknowns: true,
     }).alternatives();
   }
 

@@ -9,7 +9,7 @@ import { hoistQuery, isAnonymous } from './syntax/hoist.js';
 import { parseQuery } from './syntax/parser.js';
 import { PolicySource } from './syntax/source.js';
 import type { Term } from './syntax/tree.js';
-import type { Constraint, Unknowns } from './values/unknown.js';
+import type { Constraints } from './values/unknown.js';
 import { deref, LogicVariable, type Value } from './values/values.js';
 
 /** More alternatives than this are no condition that anybody can make use of. */
@@ -18,10 +18,10 @@ const MAX_ALTERNATIVES = 50_000;
 /** The value of each variable that a result binds. */
 export type Bindings = Map<string, unknown>;
 
-/** What has to hold of values that are not known. */
+/** What has to hold of unknown values. */
 export interface Alternatives {
   /** The constraints of each result. */
-  readonly results: readonly (readonly Constraint[])[];
+  readonly results: readonly Constraints[];
   /** What is left of the query's budget, for what is made of them. */
   readonly pace: Pace;
 }
@@ -34,8 +34,8 @@ export interface QuerySettings {
   readonly budget: Budget;
   /** Values that variables have from the start, by their names. */
   readonly given: ReadonlyMap<string, unknown> | undefined;
-  /** Is asked about values that are not known; undefined if there are none. */
-  readonly unknowns: Unknowns | undefined;
+  /** There are unknown values among the arguments. */
+  readonly hasUnknowns: boolean;
 }
 
 /** One query on a compiled policy, ready to run. */
@@ -55,9 +55,9 @@ export class Query {
     policy: CompiledPolicy,
     name: string,
     args: readonly unknown[],
-    { budget, given, unknowns }: QuerySettings,
+    { budget, given, hasUnknowns }: QuerySettings,
   ): Query {
-    const machine = new Machine(policy.host, budget, unknowns);
+    const machine = new Machine(policy.host, budget, hasUnknowns);
     const variables = new Map<string, LogicVariable>();
     const values = args.map(arg => machine.toValue(arg, variables));
     bindGiven(machine, variables, given);
@@ -78,9 +78,9 @@ export class Query {
   static forText(
     policy: CompiledPolicy,
     { term, scope, step }: CompiledQuery,
-    { budget, given, unknowns }: QuerySettings,
+    { budget, given, hasUnknowns }: QuerySettings,
   ): Query {
-    const machine = new Machine(policy.host, budget, unknowns);
+    const machine = new Machine(policy.host, budget, hasUnknowns);
     const variables = new Map<string, LogicVariable>();
     const frame: Frame = [];
     for (const [name, slot] of scope.slots) {
@@ -143,10 +143,10 @@ export class Query {
     return error;
   }
 
-  /** What has to hold of values that are not known, for each of the results. */
+  /** What has to hold of unknown values, for each of the results. */
   async alternatives(): Promise<Alternatives> {
     const machine = this.#machine;
-    const results: (readonly Constraint[])[] = [];
+    const results: Constraints[] = [];
     try {
       for (let more = await this.settle(this.begin()); more; more = await this.settle(this.next())) {
         if (results.length === MAX_ALTERNATIVES) {

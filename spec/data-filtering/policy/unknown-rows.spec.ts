@@ -159,14 +159,14 @@ describe('lists', () => {
     'task matches Chore': 'it asks of a row whether it is of the class `Chore`',
     'task.team': 'what is neither true nor false, in rule `allow` at policy.polar:1:33',
     'task.id + 1 = 2':
-      'no database can be asked for "+" on a value of its rows, in rule `allow` at policy.polar:1:33',
+      'no database can be asked for "+" on an unknown value, in rule `allow` at policy.polar:1:33',
     'task.id = task.half()':
-      'no database can be asked for a method of a value of its rows, in rule `allow` at policy.polar:1:43',
+      'no database can be asked for a method of an unknown value, in rule `allow` at policy.polar:1:43',
     'not task.owner': 'what is neither true nor false',
     'user.owns(task)':
-      'no database can be asked for JavaScript that is given a value of its rows, in rule `allow` at policy.polar:1:36',
+      'no database can be asked for JavaScript that is given an unknown value, in rule `allow` at policy.polar:1:36',
     'task = new Chore(task.id)':
-      'no database can be asked for JavaScript that is given a value of its rows, in rule `allow` at policy.polar:1:40',
+      'no database can be asked for JavaScript that is given an unknown value, in rule `allow` at policy.polar:1:40',
     'task.owner.length = 3': 'it asks for `length` of what is no row, in rule `allow` at policy.polar:1:33',
   })) {
     it(`${condition} is refused`, async () => {

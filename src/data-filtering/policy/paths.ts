@@ -65,16 +65,6 @@ export interface Known {
   readonly value: unknown;
 }
 
-const FLIPPED: Readonly<Record<PolicyOperator, PolicyOperator>> = {
-  '=': '=',
-  '==': '==',
-  '!=': '!=',
-  '<': '>',
-  '<=': '>=',
-  '>': '<',
-  '>=': '<=',
-};
-
 /** More than databases care to join. */
 const MAX_RELATIONS = 30;
 
@@ -98,7 +88,7 @@ export class Paths {
   }
 
   /** An attribute of what a path leads to. */
-  attribute(owner: Path | Known, name: string): Path {
+  attribute(owner: Path, name: string): Path {
     if (owner.kind !== 'row') throw attributeOfNoRow(name);
     const relations =
       owner.relation === undefined ? owner.via.relations : [...owner.via.relations, owner.relation];
@@ -140,9 +130,8 @@ export class Paths {
   }
 
   /** Whether what a path leads to is of a class. */
-  isA(path: Path | Known, tag: string): Condition {
+  isA(path: Path, tag: string): Condition {
     if (path.kind === 'rows') return tag === 'List' ? always : never;
-    if (path.kind === 'value') throw unsupportedClass(tag);
     if (path.kind === 'field') return this.#isFieldA(path, tag);
     const entity = path.relation?.target ?? endOf(path.via);
     const isOne = this.#isA(entity, tag);
@@ -188,7 +177,7 @@ export class Paths {
   }
 
   /** That a field holds a value that is an error to policies that read it. */
-  unreadable(path: Path | Known): Condition {
+  unreadable(path: Path): Condition {
     if (path.kind !== 'field') return never;
     return this.#through(path.via, row => whereUnreadable({ row, field: path.field }));
   }
@@ -203,12 +192,12 @@ export class Paths {
   }
 
   /**
-   * Compares what paths lead to, or values.
+   * Compares what a path leads to with what another one does, or with a value.
    *
    * @param inNot inside of a `not` an attribute of nil is undefined, which differs from all but itself; elsewhere it is
    *   an error, and nothing holds of it
    */
-  compare(left: Path | Known, policyOperator: PolicyOperator, right: Path | Known, inNot = false): Condition {
+  compare(left: Path, policyOperator: PolicyOperator, right: Path | Known, inNot = false): Condition {
     const compared = this.#compare(left, policyOperator, right);
     if (!inNot) return compared;
     const [a, b] = [this.#undefined(left), this.#undefined(right)];
@@ -231,12 +220,8 @@ export class Paths {
     );
   }
 
-  #compare(left: Path | Known, policyOperator: PolicyOperator, right: Path | Known): Condition {
+  #compare(left: Path, policyOperator: PolicyOperator, right: Path | Known): Condition {
     const operator = policyOperator === '==' ? '=' : policyOperator;
-    if (left.kind === 'value') {
-      if (right.kind === 'value') throw new TypeError('Both values are known');
-      return this.#compare(right, FLIPPED[policyOperator], left);
-    }
     if (left.kind === 'rows' || right.kind === 'rows') throw unsupportedOperator(operator);
     if (left.kind === 'field') {
       if (right.kind === 'value') return this.#compareField(left, policyOperator, right.value);

@@ -1,11 +1,17 @@
-import type { PolicyPlace } from '../../polar/errors.js';
 import type { Pace } from '../../polar/evaluate/machine.js';
-import { type Constraint, Unknown, type Unknowns } from '../../polar/values/unknown.js';
+import {
+  type AnyItem,
+  type AskedAt,
+  type Constraint,
+  type Constraints,
+  NoneOf,
+  Unknown,
+} from '../../polar/values/unknown.js';
 import type { PolicyOperator } from '../condition/comparison.js';
 import { and, type Condition, negate, never, or } from '../condition/condition.js';
 import type { Entity } from '../schema.js';
 import { Unfilterable } from '../unfilterable.js';
-import { type ClassNamed, type Item, type Known, type Path, Paths } from './paths.js';
+import { type ClassNamed, type Item, type Path, Paths } from './paths.js';
 
 /** A path into a row, or why there is none by that name: that matters only if a result depends on it. */
 type Found = Path | Unfilterable | Undescribed;
@@ -29,10 +35,10 @@ interface Truth {
 }
 
 /** What has to hold, given what comes after it. Made when a result turns out to depend on it. */
-type RowConstraint = Test | AnyRow | None;
+type RowConstraint = Test | AnyRow | NoneOf;
 
 /** A condition that stands on its own. */
-class Test {
+class Test implements Constraint {
   readonly outcome: () => Truth;
   readonly mayFail: boolean;
 
@@ -42,23 +48,8 @@ class Test {
   }
 }
 
-/** That none of the alternatives holds. */
-class None {
-  readonly alternatives: readonly (readonly Constraint[])[];
-  readonly failing: readonly (readonly Constraint[])[];
-
-  constructor(alternatives: readonly (readonly Constraint[])[], failing: readonly (readonly Constraint[])[]) {
-    this.alternatives = alternatives;
-    this.failing = failing;
-  }
-
-  get mayFail(): boolean {
-    return this.failing.length > 0;
-  }
-}
-
 /** That there is a row of a relation, of which what comes after it speaks. */
-class AnyRow {
+class AnyRow implements Constraint {
   /** It is an error to look for a row in what is not there. */
   readonly mayFail = true;
   readonly #item: Item;
@@ -80,120 +71,143 @@ class AnyRow {
   }
 }
 
-/** Rows of which the policy knows only the class, for CompiledOso to evaluate a policy with. */
-export class UnknownRows implements Unknowns {
+/** A row of which a policy knows only the class, for CompiledOso to evaluate the policy with. */
+export function unknownRow(entity: Entity, classNamed: ClassNamed): Unknown {
+  const paths = new Paths(entity, classNamed);
+  return new UnknownPath(paths, paths.root);
+}
+
+/**
+ * The condition for a row to be allowed: that all constraints of one of the results hold. There may be as many results as
+ * the actor has values.
+ */
+export async function conditionOf(results: readonly Constraints[], pace: Pace): Promise<Condition> {
+  return together(or, await outcomesOf(results, pace, 'holds'), pace);
+}
+
+/** A row that is not known, or what a path leads to from there: a field, a related row, the rows of a relation. */
+class UnknownPath extends Unknown {
   readonly #paths: Paths;
-  #placeOf: () => (() => PolicyPlace) | undefined = () => undefined;
-  /** The row that is asked about. */
-  readonly row: Unknown;
+  readonly #found: Found;
 
-  constructor(entity: Entity, classNamed: ClassNamed) {
-    this.#paths = new Paths(entity, classNamed);
-    this.row = new Unknown(this.#paths.root);
+  constructor(paths: Paths, found: Found) {
+    super();
+    this.#paths = paths;
+    this.#found = found;
   }
 
-  /**
-   * The condition for a row to be allowed: that all constraints of one of the results hold. There may be as many results as
-   * the actor has values.
-   */
-  async conditionOf(results: readonly (readonly Constraint[])[], pace: Pace): Promise<Condition> {
-    return together(or, await outcomesOf(results, pace, 'holds'), pace);
+  /** The path; throws if there is none. */
+  get path(): Path {
+    const found = this.#found;
+    if (isPath(found)) return found;
+    throw found instanceof Undescribed ? found.why : found;
   }
 
-  begin(placeOf: () => (() => PolicyPlace) | undefined): void {
-    this.#placeOf = placeOf;
+  /** That the value is an error to who reads it. */
+  get unreadable(): Condition {
+    const found = this.#found;
+    return isPath(found) ? this.#paths.unreadable(found) : never;
   }
 
-  isThere(value: Unknown): Constraint | undefined {
-    const found = value.value as Found;
+  isThere(at: AskedAt): Constraint | undefined {
+    const found = this.#found;
     if (!isPath(found) || !this.#paths.mayBeMissing(found)) return undefined;
-    return this.#step(() => ({ holds: this.#paths.isThere(found), fails: never }));
+    return testAt(at, () => ({ holds: this.#paths.isThere(found), fails: never }));
   }
 
-  attribute(value: Unknown, name: string, inPattern: boolean): Unknown {
-    const found = value.value as Found;
-    if (isPath(found)) at(this.#placeOf(), () => this.#paths.refuseEndless(found, name));
-    const attribute = this.#unlessUnfilterable(() => this.#paths.attribute(pathOf(value), name));
+  attribute(name: string, inPattern: boolean, at: AskedAt): Unknown {
+    const found = this.#found;
+    if (isPath(found)) placed(at, () => this.#paths.refuseEndless(found, name));
+    const attribute = unlessUnfilterable(at, () => this.#paths.attribute(this.path, name));
     const isUndescribed =
       inPattern && attribute instanceof Unfilterable && isPath(found) && !this.#paths.mayHave(found, name);
-    return new Unknown(isUndescribed ? new Undescribed(attribute) : attribute);
+    return new UnknownPath(this.#paths, isUndescribed ? new Undescribed(attribute) : attribute);
   }
 
-  item(list: Unknown, before: readonly Constraint[]): { item: Unknown; constraint: Constraint } {
-    const rows = this.#unlessUnfilterable(() => this.#paths.rows(pathOf(list)));
-    if (rows instanceof Unfilterable) return { item: new Unknown(rows), constraint: refusal(rows) };
-    const { list: name } = this.#paths.item(rows, 0);
-    const others = before.filter(each => each instanceof AnyRow && each.list === name).length;
+  item(before: Constraints, at: AskedAt): AnyItem {
+    const rows = unlessUnfilterable(at, () => this.#paths.rows(this.path));
+    if (rows instanceof Unfilterable) {
+      return { item: new UnknownPath(this.#paths, rows), constraint: refusal(rows) };
+    }
+    const { list } = this.#paths.item(rows, 0);
+    const others = before.filter(each => each instanceof AnyRow && each.list === list).length;
     const item = this.#paths.item(rows, others);
-    return { item: new Unknown(item.row), constraint: new AnyRow(item) };
+    return { item: new UnknownPath(this.#paths, item.row), constraint: new AnyRow(item) };
   }
 
-  compare(operator: PolicyOperator, left: unknown, right: unknown, inNot: boolean): boolean | Constraint {
-    if (operator === '=' && !inNot && (isUnlike(left, right) || isUnlike(right, left))) return false;
-    const fails = inNot ? this.#unreadable(left, right) : never;
-    const compare = () => this.#paths.compare(operand(left), operator, operand(right), inNot);
-    if (fails.kind === 'never') return this.#answer(compare);
-    const condition = this.#unlessUnfilterable(compare);
+  compare(operator: PolicyOperator, other: unknown, inNot: boolean, at: AskedAt): boolean | Constraint {
+    if (operator === '=' && !inNot && this.#isUnlike(other)) return false;
+    const compare = (): Condition =>
+      this.#paths.compare(
+        this.path,
+        operator,
+        other instanceof UnknownPath ? other.path : { kind: 'value', value: other },
+        inNot,
+      );
+    const fails = inNot
+      ? or([this.unreadable, other instanceof UnknownPath ? other.unreadable : never])
+      : never;
+    if (fails.kind === 'never') return answer(at, compare);
+    const condition = unlessUnfilterable(at, compare);
     return condition instanceof Unfilterable
       ? refusal(condition)
       : new Test(() => ({ holds: condition, fails }), true);
   }
 
-  /** That one of the values is an error to who reads it. */
-  #unreadable(...values: readonly unknown[]): Condition {
-    const found = values.map(value => (value instanceof Unknown ? (value.value as Found) : undefined));
-    return or(found.map(path => (path !== undefined && isPath(path) ? this.#paths.unreadable(path) : never)));
+  isTrue(at: AskedAt): Constraint {
+    return testAt(at, () => this.#paths.isTrue(this.path), true);
   }
 
-  cut(): void {
-    at(this.#placeOf(), () => {
-      throw new Unfilterable({
-        reason: '`cut` decides by the order of rules',
-        remedy: 'say with `not` in the other rules what they leave to the one that cuts',
-      });
-    });
+  isA(tag: string, at: AskedAt): boolean | Constraint {
+    return answer(at, () => this.#paths.isA(this.path, tag));
   }
 
-  isTrue(value: Unknown): Constraint {
-    return this.#step(() => this.#paths.isTrue(pathOf(value)), true);
+  /** Whether this is a name that is not described, and the other one a value. */
+  #isUnlike(other: unknown): boolean {
+    return this.#found instanceof Undescribed && !(other instanceof Unknown) && other !== undefined;
   }
+}
 
-  isA(value: Unknown, tag: string): boolean | Constraint {
-    return this.#answer(() => this.#paths.isA(pathOf(value), tag));
-  }
+function isPath(found: Found): found is Path {
+  return !(found instanceof Unfilterable || found instanceof Undescribed);
+}
 
-  /** A condition, made now: what no row can meet ends a rule at once, before the rule comes to what is no concern of rows. */
-  #answer(make: () => Condition): boolean | Constraint {
-    const condition = this.#unlessUnfilterable(make);
-    if (condition instanceof Unfilterable) return refusal(condition);
-    if (condition.kind === 'always') return true;
-    return condition.kind === 'never' ? false : new Test(() => ({ holds: condition, fails: never }));
-  }
+/** A condition, made now: what no row can meet ends a rule at once, before the rule comes to what is no concern of rows. */
+function answer(at: AskedAt, make: () => Condition): boolean | Constraint {
+  const condition = unlessUnfilterable(at, make);
+  if (condition instanceof Unfilterable) return refusal(condition);
+  if (condition.kind === 'always') return true;
+  return condition.kind === 'never' ? false : new Test(() => ({ holds: condition, fails: never }));
+}
 
-  #step(outcome: () => Truth, mayFail = false): Test {
-    const placeOf = this.#placeOf();
-    return new Test(() => at(placeOf, outcome), mayFail);
-  }
+/** A condition that is made later; if it cannot be expressed, the error says where it was asked. */
+function testAt(at: AskedAt, outcome: () => Truth, mayFail = false): Test {
+  return new Test(() => placed(at, outcome), mayFail);
+}
 
-  #unlessUnfilterable<Result>(make: () => Result): Result | Unfilterable {
-    try {
-      return at(this.#placeOf(), make);
-    } catch (error) {
-      if (error instanceof Unfilterable) return error;
-      throw error;
-    }
+function unlessUnfilterable<Result>(at: AskedAt, make: () => Result): Result | Unfilterable {
+  try {
+    return placed(at, make);
+  } catch (error) {
+    if (error instanceof Unfilterable) return error;
+    throw error;
   }
+}
 
-  mayFail(constraint: Constraint): boolean {
-    return (constraint as RowConstraint).mayFail;
+/** Does some work. If that cannot be expressed, the error says where it was asked. */
+function placed<Result>(at: AskedAt, work: () => Result): Result {
+  try {
+    return work();
+  } catch (error) {
+    if (error instanceof Unfilterable) error.place ??= at?.();
+    throw error;
   }
+}
 
-  none(
-    alternatives: readonly (readonly Constraint[])[],
-    failing: readonly (readonly Constraint[])[],
-  ): Constraint {
-    return new None(alternatives, failing);
-  }
+function refusal(error: Unfilterable): Constraint {
+  return new Test(() => {
+    throw error;
+  });
 }
 
 /** To make a condition takes about as long as so many steps of a policy. */
@@ -202,7 +216,7 @@ const STEPS_PER_CONDITION = 8;
 const AT_ONCE = 250;
 
 async function outcomesOf(
-  results: readonly (readonly Constraint[])[],
+  results: readonly Constraints[],
   pace: Pace,
   which: keyof Truth,
 ): Promise<Condition[]> {
@@ -210,7 +224,7 @@ async function outcomesOf(
   for (const constraints of results as readonly (readonly RowConstraint[])[]) {
     // Nearly all are made at once. A promise for each would be felt.
     const outcome =
-      constraints.length < AT_ONCE && !constraints.some(each => each instanceof None)
+      constraints.length < AT_ONCE && !constraints.some(each => each instanceof NoneOf)
         ? follow(constraints.map(each => (each instanceof AnyRow ? each : (each as Test).outcome())))
         : await outcomeOf(constraints, pace);
     outcomes.push(outcome[which]);
@@ -233,7 +247,7 @@ async function outcomeOf(constraints: readonly RowConstraint[], pace: Pace): Pro
       steps.push(constraint);
       continue;
     }
-    const outcome = constraint instanceof None ? await noneOf(constraint, pace) : constraint.outcome();
+    const outcome = constraint instanceof NoneOf ? await noneOf(constraint, pace) : constraint.outcome();
     if (outcome.fails.kind === 'never') row.push(outcome.holds);
     else {
       await closeRow();
@@ -266,7 +280,7 @@ function follow(steps: readonly (Truth | AnyRow)[]): Truth {
   return { holds: allAfter(), fails };
 }
 
-async function noneOf({ alternatives, failing }: None, pace: Pace): Promise<Truth> {
+async function noneOf({ alternatives, failing }: NoneOf, pace: Pace): Promise<Truth> {
   const fails = await together(or, await outcomesOf(failing, pace, 'fails'), pace);
   const held = await outcomesOf(alternatives, pace, 'holds');
   const different: Condition[] = [];
@@ -290,44 +304,4 @@ async function together(
     if (pace.spend(AT_ONCE)) await pace.pause();
   }
   return combine(parts);
-}
-
-function pathOf(value: Unknown): Path {
-  const found = value.value as Found;
-  if (isPath(found)) return found;
-  throw found instanceof Undescribed ? found.why : found;
-}
-
-function isPath(found: Found): found is Path {
-  return !(found instanceof Unfilterable || found instanceof Undescribed);
-}
-
-/** Whether one is a name that is not described, and the other a value. */
-function isUnlike(left: unknown, right: unknown): boolean {
-  return (
-    left instanceof Unknown &&
-    left.value instanceof Undescribed &&
-    !(right instanceof Unknown) &&
-    right !== undefined
-  );
-}
-
-/** Does some work, and has what cannot be expressed know where in the policy that was. */
-function at<Result>(placeOf: (() => PolicyPlace) | undefined, work: () => Result): Result {
-  try {
-    return work();
-  } catch (error) {
-    if (error instanceof Unfilterable) error.place ??= placeOf?.();
-    throw error;
-  }
-}
-
-function operand(value: unknown): Path | Known {
-  return value instanceof Unknown ? pathOf(value) : { kind: 'value', value };
-}
-
-function refusal(error: Unfilterable): Constraint {
-  return new Test(() => {
-    throw error;
-  });
 }

@@ -1,4 +1,4 @@
-import { NotCovered, runtimeError } from '../errors.js';
+import { CutNotCovered, NotCovered, runtimeError } from '../errors.js';
 import { calculate } from '../evaluate/arithmetic.js';
 import { attribute } from '../evaluate/attribute.js';
 import { compare, compareGround } from '../evaluate/compare.js';
@@ -13,7 +13,7 @@ import type { Observer } from '../observe.js';
 import type { Located } from '../syntax/source.js';
 import type { Arithmetic, CallTerm, Comparison, Operation, Term } from '../syntax/tree.js';
 import { formatValue } from '../values/format.js';
-import { Unknown, type Unknowns } from '../values/unknown.js';
+import { Unknown } from '../values/unknown.js';
 import { deref, LogicVariable, type Value } from '../values/values.js';
 import type { Callable, Program } from './program.js';
 import { type Argument, argumentOf, CannotCompile, type Scope } from './scope.js';
@@ -141,10 +141,8 @@ export class Compiler {
     if (barrier === undefined || inner === undefined) return this.#notCovered('cut on its own', operation);
     const place = this.#placer(operation);
     return machine => {
-      if (machine.unknowns !== undefined) {
-        machine.placeOf = place;
-        machine.unknowns.cut();
-      }
+      // What was found before may depend on values that are not known.
+      if (machine.hasUnknowns) throw new CutNotCovered(place());
       const { frame } = machine;
       const height = frame[barrier] as number;
       machine.cut(height);
@@ -246,7 +244,7 @@ export class Compiler {
         throw new NotCovered(`"${operator}" on a variable without a value`, place());
       }
       if (a instanceof Unknown || b instanceof Unknown) {
-        throw new NotCovered(`"${operator}" on a value of its rows`, place());
+        throw new NotCovered(`"${operator}" on an unknown value`, place());
       }
       return unify(machine, calculate(operator, a, b, place), buildResult(machine.frame), next);
     };
@@ -334,7 +332,7 @@ export class Compiler {
       if (value instanceof LogicVariable) return unify(machine, value, true, next);
       if (value instanceof Unknown) {
         machine.placeOf = place;
-        machine.constrain((machine.unknowns as Unknowns).isTrue(value));
+        machine.constrain(value.isTrue(place));
         return next;
       }
       return this.#notACondition(term);

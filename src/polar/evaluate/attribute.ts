@@ -1,5 +1,5 @@
 import { NotCovered, runtimeError } from '../errors.js';
-import { Unknown, type Unknowns } from '../values/unknown.js';
+import { Unknown } from '../values/unknown.js';
 import { Dictionary, deref, Float, Instance, List, LogicVariable, type Value } from '../values/values.js';
 import { type Attribute, readAttribute } from './host-attribute.js';
 import type { Build, Frame, Machine, PlaceOf, Step } from './machine.js';
@@ -23,13 +23,12 @@ export function attribute(
     const attribute = attributeOf(field(machine.frame));
     if (object instanceof Unknown) {
       if (attribute === undefined || attribute.args !== undefined) {
-        throw new NotCovered('a method of a value of its rows', placeOf());
+        throw new NotCovered('a method of an unknown value', placeOf());
       }
-      const unknowns = machine.unknowns as Unknowns;
       machine.placeOf = placeOf;
-      const isThere = machine.negations.length === 0 ? unknowns.isThere(object) : undefined;
+      const isThere = machine.negations.length === 0 ? object.isThere(placeOf) : undefined;
       if (isThere !== undefined) machine.constrain(isThere);
-      return found(machine, unknowns.attribute(object, attribute.name, false));
+      return found(machine, object.attribute(attribute.name, false, placeOf));
     }
     if (object instanceof Instance && attribute !== undefined) {
       return readAttribute(machine, object.value, attribute, placeOf, found);

@@ -1,7 +1,7 @@
 import { NotCovered, runtimeError } from '../errors.js';
 import type { Comparison } from '../syntax/tree.js';
 import { isThenable } from '../values/host.js';
-import { Unknown, type Unknowns } from '../values/unknown.js';
+import { Unknown } from '../values/unknown.js';
 import {
   compareStrings,
   Dictionary,
@@ -91,8 +91,10 @@ export function compareInHost(
   right: Value,
   next: Step,
 ): Step {
-  if (left instanceof Unknown) return compareUnknown(machine, operator, left, unlike(machine, right), next);
-  if (right instanceof Unknown) return compareUnknown(machine, operator, unlike(machine, left), right, next);
+  if (left instanceof Unknown) return compareUnknown(machine, left, operator, unlike(machine, right), next);
+  if (right instanceof Unknown) {
+    return compareUnknown(machine, right, FLIPPED[operator], unlike(machine, left), next);
+  }
   const a = operand(machine, left);
   const b = operand(machine, right);
   if (isThenable(a) || isThenable(b)) {
@@ -117,20 +119,29 @@ function compareValues(
   return answer(machine, hostAnswer(machine, operator, left, right), next);
 }
 
+/** The comparison that says the same with its sides exchanged. */
+const FLIPPED: Readonly<Record<Comparison | '=', Comparison | '='>> = {
+  '=': '=',
+  '==': '==',
+  '!=': '!=',
+  '<': '>',
+  '<=': '>=',
+  '>': '<',
+  '>=': '<=',
+};
+
 function compareUnknown(
   machine: Machine,
+  value: Unknown,
   operator: Comparison | '=',
-  left: unknown,
-  right: unknown,
+  other: unknown,
   next: Step,
 ): Step {
-  if (isThenable(left) || isThenable(right)) {
-    return machine.suspend(Promise.all([left, right]), pair =>
-      compareUnknown(machine, operator, (pair as unknown[])[0], (pair as unknown[])[1], next),
-    );
+  if (isThenable(other)) {
+    return machine.suspend(other, known => compareUnknown(machine, value, operator, known, next));
   }
   const inNot = machine.negations.length > 0;
-  const answer = (machine.unknowns as Unknowns).compare(operator, left, right, inNot);
+  const answer = value.compare(operator, other, inNot, machine.placeOf);
   if (typeof answer !== 'boolean') machine.constrain(answer);
   return answer === false ? machine.fail() : next;
 }

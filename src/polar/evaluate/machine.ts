@@ -1,6 +1,6 @@
 import { PolicyBudgetError, type PolicyPlace } from '../errors.js';
 import type { PolicyHost } from '../values/host.js';
-import type { Constraint, Unknowns } from '../values/unknown.js';
+import type { Constraint, Constraints } from '../values/unknown.js';
 import { LogicVariable, type Meter, type Value } from '../values/values.js';
 import { isSliceOver, nextTurn } from './turns.js';
 
@@ -53,10 +53,10 @@ export interface Negation {
   readonly trail: number;
   readonly delayed: number;
   readonly constraints: number;
-  /** What has to hold of unknown values for the condition to hold, in each of the ways that were found. */
-  readonly alternatives: (readonly Constraint[])[];
-  /** What has to hold of them for it to come to a constraint that may fail, which is the last. */
-  readonly failing: (readonly Constraint[])[];
+  /** The constraints of each result of the negated condition. */
+  readonly alternatives: Constraints[];
+  /** Constraints on the way to one that may fail, which is the last of them. */
+  readonly failing: Constraints[];
   held: boolean;
 }
 
@@ -92,11 +92,11 @@ const NO_FRAME: Frame = [];
 /** Evaluates one query. */
 export class Machine implements Meter, Pace {
   readonly host: PolicyHost;
-  /** Asked about values that are not known; undefined where there are none. */
-  readonly unknowns: Unknowns | undefined;
-  /** Where the policy is: what the condition or parameter says that is being tested, if it can ask for unknown values. */
+  /** There are unknown values among what the query asks about. */
+  readonly hasUnknowns: boolean;
+  /** Where the policy is: what the condition or parameter says that is being tested, if it can ask something of unknown values. */
   placeOf: PlaceOf | undefined;
-  /** What has to hold of values that are not known, for what was found so far. */
+  /** What has to hold of unknown values, for what was found so far. */
   readonly constraints: Constraint[] = [];
   readonly #budget: Budget;
   frame: Frame = NO_FRAME;
@@ -124,11 +124,10 @@ export class Machine implements Meter, Pace {
   #steps = 0;
   #started = 0;
 
-  constructor(host: PolicyHost, budget: Budget, unknowns: Unknowns | undefined) {
+  constructor(host: PolicyHost, budget: Budget, hasUnknowns: boolean) {
     this.host = host;
     this.#budget = budget;
-    this.unknowns = unknowns;
-    unknowns?.begin(() => this.placeOf);
+    this.hasUnknowns = hasUnknowns;
   }
 
   /** Runs from `step` until there is a result, none is left, a promise has to be waited for, or the slice is over. */
@@ -249,12 +248,12 @@ export class Machine implements Meter, Pace {
     this.#trail.push(entry);
   }
 
-  /** Notes what has to hold of values that are not known. */
+  /** Notes what has to hold of unknown values. */
   constrain(constraint: Constraint): void {
     this.constraints.push(constraint);
     this.#trail.push(this.#unconstrain);
     const negation = this.negations.at(-1);
-    if (negation !== undefined && this.unknowns?.mayFail(constraint)) {
+    if (negation !== undefined && constraint.mayFail) {
       this.visit(this.constraints.length - negation.constraints);
       negation.failing.push(this.constraints.slice(negation.constraints));
     }

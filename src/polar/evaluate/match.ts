@@ -1,6 +1,6 @@
 import { NotCovered, runtimeError } from '../errors.js';
 import { isThenable } from '../values/host.js';
-import { Unknown, type Unknowns } from '../values/unknown.js';
+import { Unknown } from '../values/unknown.js';
 import {
   Dictionary,
   deref,
@@ -86,7 +86,7 @@ function run(machine: Machine, goals: Goals | undefined, next: Step): Step {
       const { name, right } = goal;
       const owner = deref(goal.left);
       if (owner instanceof Unknown) {
-        const left = (machine.unknowns as Unknowns).attribute(owner, name, true);
+        const left = owner.attribute(name, true, machine.placeOf);
         open = { kind: 'match', left, right, following: rest };
         continue;
       }
@@ -166,7 +166,7 @@ function matchUnion(
 function isInstance(machine: Machine, left: Value, tag: string): unknown {
   const { host } = machine;
   if (left instanceof Unknown) {
-    const answer = (machine.unknowns as Unknowns).isA(left, tag);
+    const answer = left.isA(tag, machine.placeOf);
     if (typeof answer === 'boolean') return answer;
     machine.constrain(answer);
     return true;

@@ -1,7 +1,7 @@
 import { InvalidIteratorError } from '../../engine/oso-internals.js';
 import { NotCovered, runtimeError } from '../errors.js';
 import { isThenable } from '../values/host.js';
-import { Unknown, type Unknowns } from '../values/unknown.js';
+import { Unknown } from '../values/unknown.js';
 import {
   Dictionary,
   deref,
@@ -22,7 +22,7 @@ export function iterate(machine: Machine, item: Value, iterable: Value, placeOf:
   if (source instanceof Unknown) {
     machine.placeOf = placeOf;
     machine.visit(machine.constraints.length);
-    const any = (machine.unknowns as Unknowns).item(source, machine.constraints);
+    const any = source.item(machine.constraints, placeOf);
     machine.constrain(any.constraint);
     return unify(machine, item, any.item, next);
   }

@@ -1,5 +1,5 @@
 import { NotCovered } from '../errors.js';
-import type { Unknowns } from '../values/unknown.js';
+import { NoneOf } from '../values/unknown.js';
 import { isGround, LogicVariable, Pattern } from '../values/values.js';
 import type { Machine, Negation, PlaceOf, Step } from './machine.js';
 import { Aliasing } from './unify.js';
@@ -39,7 +39,7 @@ export function negate(compile: (held: Step) => Step, next: Step, placeOf: Place
       after.negations.pop();
       const { held, alternatives, failing } = negation;
       if (alternatives.length > 0 || failing.length > 0) {
-        after.constrain((after.unknowns as Unknowns).none(held ? [] : alternatives, failing));
+        after.constrain(new NoneOf(held ? [] : alternatives, failing));
       }
       return held ? after.fail() : next;
     });

@@ -288,7 +288,7 @@ export class PolicyHost {
   #toJs(value: Value, nameOf: (variable: LogicVariable) => string, path: LogicVariable[]): unknown {
     if (typeof value !== 'object') return value;
     if (value instanceof Unknown)
-      throw new NotCovered('JavaScript that is given a value of its rows', undefined);
+      throw new NotCovered('JavaScript that is given an unknown value', undefined);
     if (value instanceof Instance) {
       if (value.value === UNMADE)
         throw new NotCovered('an instance as an argument of its own constructor', undefined);
