@@ -7,6 +7,7 @@ import { fail, type Machine, type Step } from '../evaluate/machine.js';
 import { match } from '../evaluate/match.js';
 import { iterate, refuseUnrepeatable } from '../evaluate/membership.js';
 import { negate } from '../evaluate/negation.js';
+import { tryEach } from '../evaluate/try-each.js';
 import { unify } from '../evaluate/unify.js';
 import { wait } from '../evaluate/waiting.js';
 import type { Observer } from '../observe.js';
@@ -119,7 +120,7 @@ export class Compiler {
     const barrier = this.#barrier();
     const inner = [...barriers, barrier];
     const alternatives = args.map(arg => this.condition(arg, next, inner));
-    return this.#entered(barrier, machine => choose(machine, alternatives, 0));
+    return this.#entered(barrier, machine => tryEach(machine, alternatives, goOn));
   }
 
   /** A slot for the number of choices at the start of an `and` or `or`; none where no rule cuts. */
@@ -369,7 +370,6 @@ export class Compiler {
     return machine => {
       observer({ kind: 'condition', place });
       machine.choose(after => {
-        after.choices.pop();
         observer({ kind: 'failed', place });
         return after.fail();
       });
@@ -393,15 +393,7 @@ function isNotANumber(term: Term): boolean {
   return term.kind === 'number' && Number.isNaN(term.value);
 }
 
-function choose(machine: Machine, alternatives: readonly Step[], at: number): Step {
-  const step = alternatives[at];
-  if (step === undefined) return machine.fail();
-  if (at + 1 < alternatives.length) {
-    machine.choose(again => {
-      again.choices.pop();
-      return choose(again, alternatives, at + 1);
-    });
-  }
+function goOn(_: Machine, step: Step): Step {
   return step;
 }
 

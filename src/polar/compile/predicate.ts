@@ -1,4 +1,5 @@
 import { Continuation, type Machine, proceed, type Step } from '../evaluate/machine.js';
+import { tryEach } from '../evaluate/try-each.js';
 import type { PolicyHost, RegisteredClass } from '../values/host.js';
 import { Dictionary, deref, Instance, List, LogicVariable, numberOf, type Value } from '../values/values.js';
 import { FactTable } from './fact-table.js';
@@ -117,8 +118,9 @@ class RuleGroup {
     this.#index ??= new RuleIndex(this.#rules, this.#arity);
     const selection = this.#select(this.#index, args);
     const { rules } = selection;
-    if (selection.decided)
-      return tryRules(machine, rules, 0, args, continuation, selection.start, machine.choices.length);
+    if (selection.decided) {
+      return tryRules(machine, rules, args, continuation, selection.start, machine.choices.length);
+    }
     return filter(machine, {
       rules,
       at: rules.length - 1,
@@ -265,22 +267,15 @@ function hasClass(kind: ParameterShape['kind']): boolean {
 function tryRules(
   machine: Machine,
   rules: readonly CompiledRule[],
-  at: number,
   args: readonly Value[],
   continuation: Continuation | undefined,
   start: 'body' | 'constants' | 'head',
   choices: number,
 ): Step {
-  const rule = rules[at];
-  if (rule === undefined) return machine.fail();
-  if (at + 1 < rules.length) {
-    machine.choose(again => {
-      again.choices.pop();
-      return tryRules(again, rules, at + 1, args, continuation, start, choices);
-    });
-  }
-  machine.continuation = continuation;
-  return rule.enter(machine, args, choices, rule[start]);
+  return tryEach(machine, rules, (trying, rule) => {
+    trying.continuation = continuation;
+    return rule.enter(trying, args, choices, rule[start]);
+  });
 }
 
 /** The search for the rules that apply, where it takes trying. */
@@ -300,17 +295,14 @@ function filter(machine: Machine, state: Filtering): Step {
   const rule = rules[state.at];
   if (rule === undefined) {
     const sorted = sortRules(machine.host, [...applicable].reverse(), args);
-    return tryRules(machine, sorted, 0, args, state.continuation, 'head', choices);
+    return tryRules(machine, sorted, args, state.continuation, 'head', choices);
   }
   const rest = { ...state, at: state.at - 1 };
   if (rule.ground) return filterNext(rest, [...applicable, rule]);
   const height = machine.choices.length;
   const trail = machine.trailHeight;
   const continuation = machine.continuation;
-  machine.choose(after => {
-    after.choices.pop();
-    return filter(after, rest);
-  });
+  machine.choose(after => filter(after, rest));
   machine.continuation = new Continuation(
     after => {
       after.cut(height);

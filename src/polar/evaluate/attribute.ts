@@ -3,6 +3,7 @@ import { Unknown } from '../values/unknown.js';
 import { Dictionary, deref, Float, Instance, List, LogicVariable, type Value } from '../values/values.js';
 import { type Attribute, readAttribute } from './host-attribute.js';
 import type { Build, Frame, Machine, PlaceOf, Step } from './machine.js';
+import { tryNext } from './try-each.js';
 import { unify } from './unify.js';
 
 /** What stands after the dot: an attribute, or the value of `object.(variable)`. */
@@ -78,29 +79,16 @@ function inDictionary(
   placeOf: PlaceOf,
   next: Step,
 ): Step {
-  if (field instanceof LogicVariable) return eachField(machine, fields.entries(), field, buildResult, next);
+  if (field instanceof LogicVariable) {
+    // With a variable as its name, every field is found.
+    return tryNext(machine, fields.entries(), (trying, [name, value]) =>
+      unify(trying, name, field, after => unify(after, value, buildResult(after.frame), next)),
+    );
+  }
   const attribute = attributeOf(field);
   if (attribute === undefined) throw notAField(placeOf);
   const value = fields.get(attribute.name);
   return value === undefined ? machine.fail() : unify(machine, value, buildResult(machine.frame), next);
-}
-
-/** With a variable as its name, every field of a dictionary is found. */
-function eachField(
-  machine: Machine,
-  fields: Iterator<readonly [string, Value]>,
-  name: LogicVariable,
-  buildResult: Build,
-  next: Step,
-): Step {
-  const field = fields.next();
-  if (field.done) return machine.fail();
-  machine.choose(again => {
-    again.choices.pop();
-    return eachField(again, fields, name, buildResult, next);
-  });
-  const [key, value] = field.value;
-  return unify(machine, key, name, after => unify(after, value, buildResult(after.frame), next));
 }
 
 function notAField(placeOf: PlaceOf) {

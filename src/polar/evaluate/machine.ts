@@ -33,7 +33,7 @@ export class Choice {
   readonly trail: number;
   readonly frame: Frame;
   readonly continuation: Continuation | undefined;
-  /** Goes on with the next alternative. It finds this choice on top of the stack and removes it after the last. */
+  /** Goes on with the next alternative. The choice is gone by then, so what comes after that makes one of its own. */
   readonly retry: Step;
   constructor(trail: number, frame: Frame, continuation: Continuation | undefined, retry: Step) {
     this.trail = trail;
@@ -180,10 +180,9 @@ export class Machine implements Meter, Pace {
     return STOP;
   }
 
-  /** Goes back to the latest choice. */
+  /** Goes back to the latest choice, and takes it off. */
   fail(): Step {
-    const { choices } = this;
-    const choice = choices[choices.length - 1];
+    const choice = this.choices.pop();
     if (choice === undefined) {
       this.outcome = 'exhausted';
       return STOP;

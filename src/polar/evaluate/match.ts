@@ -15,6 +15,7 @@ import {
 import { saysYes } from './compare.js';
 import { readAttribute } from './host-attribute.js';
 import type { Machine, Step } from './machine.js';
+import { tryEach } from './try-each.js';
 import { pairItems, unify } from './unify.js';
 import { conditionsOn, wait } from './waiting.js';
 
@@ -103,7 +104,14 @@ function run(machine: Machine, goals: Goals | undefined, next: Step): Step {
     const left = deref(goal.left);
     const right = deref(goal.right);
     if (right instanceof Pattern) {
-      if (right.members !== undefined) return matchUnion(machine, left, right, 0, rest, next);
+      if (right.members !== undefined) {
+        // A union is matched by any of its classes, and once for each of them.
+        const { members, located } = right;
+        return tryEach(machine, members, (trying, tag) => {
+          const member = new Pattern(tag, undefined, NO_FIELDS, located);
+          return run(trying, { kind: 'match', left, right: member, following: rest }, next);
+        });
+      }
       if (left instanceof LogicVariable) {
         if (!waitForMatch(machine, left, right)) return machine.fail();
       } else if (right.tag !== undefined) {
@@ -139,28 +147,6 @@ function run(machine: Machine, goals: Goals | undefined, next: Step): Step {
     }
   }
   return next;
-}
-
-/** A union is matched by any of its classes, and once for each of them. */
-function matchUnion(
-  machine: Machine,
-  left: Value,
-  union: Pattern,
-  at: number,
-  goals: Goals | undefined,
-  next: Step,
-): Step {
-  const { members, located } = union;
-  const member = members?.[at];
-  if (members === undefined || member === undefined) return machine.fail();
-  if (at + 1 < members.length) {
-    machine.choose(again => {
-      again.choices.pop();
-      return matchUnion(again, left, union, at + 1, goals, next);
-    });
-  }
-  const right = new Pattern(member, undefined, NO_FIELDS, located);
-  return run(machine, { kind: 'match', left, right, following: goals }, next);
 }
 
 function isInstance(machine: Machine, left: Value, tag: string): unknown {

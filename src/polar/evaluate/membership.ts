@@ -13,6 +13,7 @@ import {
   type Value,
 } from '../values/values.js';
 import type { Machine, PlaceOf, Step } from './machine.js';
+import { tryNext } from './try-each.js';
 import { unify } from './unify.js';
 
 /** `item in iterable`: once for each element that the item can be. */
@@ -86,23 +87,14 @@ function each(machine: Machine, item: Value, list: List, from: number, placeOf: 
   if (at === length) return rest === undefined ? machine.fail() : iterate(machine, item, rest, placeOf, next);
   const element = list.at(at);
   if (at + 1 < length || rest !== undefined) {
-    machine.choose(again => {
-      again.choices.pop();
-      return each(again, item, list, at + 1, placeOf, next);
-    });
+    machine.choose(again => each(again, item, list, at + 1, placeOf, next));
   }
   return unify(machine, item, element, next);
 }
 
 /** As {@link each}, for what makes its elements one by one. */
 function eachOf(machine: Machine, item: Value, elements: Iterator<Value>, next: Step): Step {
-  const element = elements.next();
-  if (element.done) return machine.fail();
-  machine.choose(again => {
-    again.choices.pop();
-    return eachOf(again, item, elements, next);
-  });
-  return unify(machine, item, element.value, next);
+  return tryNext(machine, elements, (trying, element) => unify(trying, item, element, next));
 }
 
 function* pairsOf({ fields }: Dictionary): Generator<Value> {
@@ -120,30 +112,14 @@ function inHost(machine: Machine, item: Value, { value }: Instance, next: Step):
 }
 
 function pullNext(machine: Machine, item: Value, pull: Pull, next: Step): Step {
-  machine.choose(again => {
-    again.choices.pop();
-    return pullNext(again, item, pull, next);
-  });
+  const take = (pulled: { readonly value: unknown } | undefined): Step => {
+    if (pulled === undefined) return machine.fail();
+    machine.choose(again => pullNext(again, item, pull, next));
+    return unify(machine, item, machine.toValue(pulled.value), next);
+  };
   const pulled = pull();
-  if (isThenable(pulled)) {
-    return machine.suspend(pulled, known =>
-      take(machine, item, known as { value: unknown } | undefined, next),
-    );
-  }
-  return take(machine, item, pulled, next);
-}
-
-function take(
-  machine: Machine,
-  item: Value,
-  pulled: { readonly value: unknown } | undefined,
-  next: Step,
-): Step {
-  if (pulled === undefined) {
-    machine.choices.pop();
-    return machine.fail();
-  }
-  return unify(machine, item, machine.toValue(pulled.value), next);
+  if (!isThenable(pulled)) return take(pulled);
+  return machine.suspend(pulled, known => take(known as { value: unknown } | undefined));
 }
 
 /** How to get at the elements: iterators first, then asynchronous iterables, then ordinary ones, as in Oso. */

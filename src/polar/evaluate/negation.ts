@@ -35,7 +35,6 @@ export function negate(compile: (held: Step) => Step, next: Step, placeOf: Place
     machine.conditional = true;
     machine.negations.push(negation);
     machine.choose(after => {
-      after.choices.pop();
       after.negations.pop();
       const { held, alternatives, failing } = negation;
       if (alternatives.length > 0 || failing.length > 0) {
