@@ -33,6 +33,24 @@ describe('KoaOso', () => {
     });
   });
 
+  it('gives each middleware a name, for Koa prints it', () => {
+    const koaOso = new KoaOso();
+    const middlewares = [
+      koaOso.middleware(),
+      koaOso.requireAuthorization(),
+      koaOso.performRouteAuthorization(),
+      koaOso.authorize(),
+      koaOso.skipAuthorization(),
+    ];
+    expect(middlewares.map(({ name }) => name)).to.deep.equal([
+      'koaOso',
+      'requireAuthorization',
+      'performRouteAuthorization',
+      'authorize',
+      'skipAuthorization',
+    ]);
+  });
+
   describe('setOso', () => {
     it('registers Request once for an Oso that several KoaOsos share', () => {
       const oso = new Oso();

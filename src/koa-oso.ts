@@ -184,7 +184,7 @@ export class KoaOso<Actor = DefaultActor, Action = DefaultAction> {
    * On the way back it waits for the checks that were not awaited, and puts a denial in place of the response.
    */
   middleware(): Middleware {
-    return async (ctx, next) => {
+    const koaOso: Middleware = async (ctx, next) => {
       const outer = Object.hasOwn(ctx, 'oso') ? (ctx.oso as RequestOso) : undefined;
       if (outer?.ofSettings(this.#settings)) return next();
 
@@ -221,6 +221,7 @@ export class KoaOso<Actor = DefaultActor, Action = DefaultAction> {
       if (guard.hasTold(refusal)) return;
       throw guard.takeBack(refusal);
     };
+    return koaOso;
   }
 
   /**
@@ -253,7 +254,7 @@ export class KoaOso<Actor = DefaultActor, Action = DefaultAction> {
    */
   authorize<Resource = unknown>(options: RouteCheck<Resource, Actor, Action> = {}): Middleware {
     const route = routeCheck(options);
-    return async (ctx, next) => {
+    return async function authorize(ctx, next) {
       await check(ctx, route);
       return next();
     };
@@ -261,10 +262,11 @@ export class KoaOso<Actor = DefaultActor, Action = DefaultAction> {
 
   /** A route middleware that says that the route needs no authorization. */
   skipAuthorization(reason?: string): Middleware {
-    return (ctx, next) => {
+    const skipAuthorization: Middleware = (ctx, next) => {
       requestOso(ctx).skipAuthorization(reason);
       return next();
     };
+    return skipAuthorization;
   }
 
   /**

@@ -25,7 +25,7 @@ export interface AppWithRouters {
 
 /** See {@link KoaOso.performRouteAuthorization}. */
 export function performRouteAuthorization(app?: AppWithRouters): Middleware {
-  return async (ctx, next) => {
+  return async function performRouteAuthorization(ctx, next) {
     const oso = requestOso(ctx);
     const layers = layersMatchedBy(ctx, app ?? ctx.app);
     for (const match of routesOf(layers)) await oso.authorize(new HttpRequest(ctx, match));

@@ -155,6 +155,14 @@ describe('@Authorize', () => {
     await request(app.callback()).get('/expenses/1').set('x-user', 'ann').expect(200);
   });
 
+  it('checks in a middleware that has a name, for routers print it', async () => {
+    const { app } = await serve([ExpensesController]);
+    const routers = app.middleware.flatMap(middleware => (middleware as { router?: Router }).router ?? []);
+    const layers = routers.flatMap(({ stack }) => stack).filter(({ path }) => path === '/expenses/:id');
+    expect(layers).to.have.length.above(0);
+    for (const { stack } of layers) expect(stack.map(({ name }) => name)).to.include('checkAction');
+  });
+
   it('works with the router that it is given', async () => {
     const set = await setUp();
     createServer(new KoaDriver(set.app, new Router()), { controllers: [ExpensesController] });

@@ -61,12 +61,12 @@ function checkMiddleware(controller: Function, method: string): Middleware | und
       else await check(ctx, declaration.check);
     }
   };
-  const middleware: Middleware = async (ctx, next) => {
+  const checkAction: Middleware = async (ctx, next) => {
     await checkAll(ctx);
     return next();
   };
-  checks.set(middleware, checkAll);
-  return middleware;
+  checks.set(checkAction, checkAll);
+  return checkAction;
 }
 
 /**
@@ -97,7 +97,7 @@ function answerFromChecks(): void {
 }
 
 function answering(driver: KoaDriver, action: ActionMetadata, checkAll: Check): Middleware {
-  return async (context: Context, next: Next) => {
+  return async function checkAction(context: Context, next: Next) {
     try {
       await checkAll(context);
     } catch (error) {
