@@ -1,6 +1,7 @@
 import type { Oso } from 'oso';
 import type { Condition } from './condition/condition.js';
 import { errors } from './errors.js';
+import { LoadedRows } from './loaded-rows.js';
 import { RelationOf } from './related.js';
 import type { Entity } from './schema.js';
 
@@ -19,6 +20,8 @@ export interface EntityAdapter<Query, Row> extends OsoAdapter<Query, Row> {
   readonly executeQuery: (query: unknown) => Promise<Row[]>;
   /** @internal The query for those rows of an entity for which the condition holds. */
   readonly select: (entity: Entity, condition: Condition) => Query;
+  /** @internal What loads the relations that one question follows. */
+  readonly relations: () => LoadedRows;
 }
 
 /** What an ORM or query builder does for an adapter. */
@@ -31,42 +34,41 @@ export interface DataSourceAccess<Query, Row> {
   load(related: RelationOf): Promise<readonly unknown[]>;
 }
 
-/** What a policy has asked for by following a relation, on its way through Oso. */
+/** What a policy of a plain Oso has asked for by following a relation, on its way through Oso. */
 class RelationQuery {
+  readonly rows: LoadedRows;
   readonly related: RelationOf;
 
-  constructor(related: RelationOf) {
+  constructor(rows: LoadedRows, related: RelationOf) {
+    this.rows = rows;
     this.related = related;
   }
 }
 
 /** Makes the adapter of a data source. */
 export function entityAdapter<Query, Row>(access: DataSourceAccess<Query, Row>): EntityAdapter<Query, Row> {
+  const relations = () => new LoadedRows(related => access.load(related));
+  // Oso has a registry of classes for each question, and hands it on with each filter: that tells the questions apart.
+  const rowsOfQuestions = new WeakMap<object, LoadedRows>();
   return {
+    relations,
     select: (entity, condition) => access.select(entity, condition),
     // Lists do not come this way: with entities registered, authorizedQuery calls select. What Oso asks for here is what
     // a relation leads to, where a policy follows it from a row that is there.
-    buildQuery: ({ conditions }) => {
+    buildQuery: ({ conditions, types }) => {
       const rhs = conditions[0]?.[0]?.rhs;
       const value = rhs !== undefined && 'value' in rhs ? rhs.value : undefined;
       if (!(value instanceof RelationOf)) throw errors.notRegistered();
-      return new RelationQuery(value) as Query;
+      const rows = rowsOfQuestions.get(types) ?? relations();
+      rowsOfQuestions.set(types, rows);
+      return new RelationQuery(rows, value) as Query;
     },
-    executeQuery: async query =>
-      query instanceof RelationQuery
-        ? ((await follow(access, query.related)) as Row[])
-        : access.execute(query as Query),
+    executeQuery: async query => {
+      if (!(query instanceof RelationQuery)) return access.execute(query as Query);
+      const { rows, related } = query;
+      const found = await rows.related(related);
+      // Oso expects exactly one row of a relation to one: nil, where there is none.
+      return (related.relation.kind === 'one' ? [found] : found) as Row[];
+    },
   };
-}
-
-/** Oso expects exactly one row of a relation to one: nil, where there is none. */
-async function follow(
-  access: DataSourceAccess<unknown, unknown>,
-  related: RelationOf,
-): Promise<readonly unknown[]> {
-  const isOne = related.relation.kind === 'one';
-  const loaded = await related.loaded;
-  if (loaded !== undefined) return isOne ? [loaded] : (loaded as readonly unknown[]);
-  const rows = await access.load(related);
-  return isOne && rows.length === 0 ? [null] : rows;
 }

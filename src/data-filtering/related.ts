@@ -1,7 +1,6 @@
 import { Relation } from 'oso';
 import { define, propertyOf } from '../own-properties.js';
-import type { LoadedRelation } from '../polar/values/host.js';
-import type { Entity, EntityRelation } from './schema.js';
+import type { Entity, EntityRelation, Field } from './schema.js';
 
 /**
  * What a policy asks for by `expense.owner`: Oso hands it to the adapter as the value of a filter. The adapter takes what
@@ -22,13 +21,44 @@ export class RelationOf {
   get loaded(): unknown {
     return propertyOf(this.owner, this.relation.name);
   }
+
+  /**
+   * The values by which it is found, in the order of {@link fieldsOf}; undefined where the row does not hold all of them. There
+   * may be no property of a foreign key, or it was not loaded.
+   */
+  get values(): readonly unknown[] | undefined {
+    const values = fieldsOf(this.relation).map(field =>
+      this.entity.fields.get(field.name) === field ? propertyOf(this.owner, field.name) : undefined,
+    );
+    return values.includes(undefined) ? undefined : values;
+  }
+
+  /** The key of the row. */
+  get key(): readonly unknown[] {
+    return this.entity.key.map(({ name }) => propertyOf(this.owner, name));
+  }
+}
+
+/** The fields of a row by which a relation is found. If it is found by its key, they are in the order of the key. */
+export function fieldsOf(relation: EntityRelation): readonly Field[] {
+  const { join, joinTable, target } = relation;
+  if (joinTable !== undefined) return joinTable.source.map(({ field }) => field);
+  const pairs = isByKey(relation) ? target.key.flatMap(key => join.filter(({ to }) => to === key)) : join;
+  return pairs.map(({ from }) => from);
+}
+
+/** Whether a relation finds one row, by its key. */
+export function isByKey({ kind, target: { key }, join }: EntityRelation): boolean {
+  return (
+    kind === 'one' && join.length === key.length && key.every(field => join.some(({ to }) => to === field))
+  );
 }
 
 /**
  * A relation that Oso follows. Oso would read a foreign key from a property of the owner, which need not have one, and
  * ask the database each time, even for what is loaded. A getter by a symbol gives it the whole owner instead.
  */
-export class FollowedRelation extends Relation implements LoadedRelation {
+export class FollowedRelation extends Relation {
   readonly #entity: Entity;
   readonly #relation: EntityRelation;
 
@@ -44,9 +74,9 @@ export class FollowedRelation extends Relation implements LoadedRelation {
     this.#relation = relation;
   }
 
-  /** What is loaded of it, for CompiledOso, which need not go by the adapter then. */
-  loadedFrom(owner: object): unknown {
-    return new RelationOf(owner, this.#entity, this.#relation).loaded;
+  /** The relation of one row. */
+  of(owner: object): RelationOf {
+    return new RelationOf(owner, this.#entity, this.#relation);
   }
 
   /** What Oso's engine is told of it. It reads only the kind and the class. */

@@ -122,6 +122,7 @@ export class CompiledOso<
       budget: { ...DEFAULT_BUDGET, ...given.budget },
       given: undefined,
       hasUnknowns: false,
+      relations: undefined,
     };
     this.#onFallback = given.onFallback;
     this.#observer = given.observer;

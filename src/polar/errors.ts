@@ -68,15 +68,21 @@ export class PolicyBudgetError extends PolicyError {
   /** What ran out. */
   readonly exceeded: 'steps' | 'milliseconds';
   readonly limit: number;
+  /** The relation that it waited for when its time was up, as "`owner` of Expense"; undefined if for none. */
+  readonly awaited: string | undefined;
 
-  constructor(exceeded: 'steps' | 'milliseconds', limit: number, place?: PolicyPlace) {
+  constructor(exceeded: 'steps' | 'milliseconds', limit: number, awaited?: string) {
+    const stopped = `The query was stopped: it exceeded its budget of ${limit} ${exceeded}`;
     super(
-      `The query was stopped: it exceeded its budget of ${limit} ${exceeded}. ` +
-        `Look for a rule without an end, or raise budget.${exceeded} of CompiledOso.`,
-      { code: 'ERR_KOA_OSO_POLICY_BUDGET', name: 'PolicyBudgetError', place },
+      awaited === undefined
+        ? `${stopped}. Look for a rule without an end, or raise budget.${exceeded} of CompiledOso.`
+        : `${stopped} while it waited for the database to load ${awaited}. Look whether the connection pool is used up, ` +
+            `as by transactions that wait for this question; at the statement; or raise budget.${exceeded} of CompiledOso.`,
+      { code: 'ERR_KOA_OSO_POLICY_BUDGET', name: 'PolicyBudgetError' },
     );
     this.exceeded = exceeded;
     this.limit = limit;
+    this.awaited = awaited;
   }
 }
 

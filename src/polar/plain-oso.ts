@@ -50,6 +50,7 @@ export class PlainOso {
       budget: DEFAULT_BUDGET,
       given: undefined,
       hasUnknowns: true,
+      relations: undefined,
     }).alternatives();
   }
 

@@ -9,6 +9,7 @@ import { hoistQuery, isAnonymous } from './syntax/hoist.js';
 import { parseQuery } from './syntax/parser.js';
 import { PolicySource } from './syntax/source.js';
 import type { Term } from './syntax/tree.js';
+import type { Relations } from './values/relations.js';
 import type { Constraints } from './values/unknown.js';
 import { deref, LogicVariable, type Value } from './values/values.js';
 
@@ -36,6 +37,8 @@ export interface QuerySettings {
   readonly given: ReadonlyMap<string, unknown> | undefined;
   /** There are unknown values among the arguments. */
   readonly hasUnknowns: boolean;
+  /** What follows relations, for this query and others that are asked with it; by default it has its own. */
+  readonly relations: Relations | undefined;
 }
 
 /** One query on a compiled policy, ready to run. */
@@ -55,9 +58,9 @@ export class Query {
     policy: CompiledPolicy,
     name: string,
     args: readonly unknown[],
-    { budget, given, hasUnknowns }: QuerySettings,
+    { budget, given, hasUnknowns, relations }: QuerySettings,
   ): Query {
-    const machine = new Machine(policy.host, budget, hasUnknowns);
+    const machine = new Machine(policy.host, budget, hasUnknowns, relations);
     const variables = new Map<string, LogicVariable>();
     const values = args.map(arg => machine.toValue(arg, variables));
     bindGiven(machine, variables, given);
@@ -78,9 +81,9 @@ export class Query {
   static forText(
     policy: CompiledPolicy,
     { term, scope, step }: CompiledQuery,
-    { budget, given, hasUnknowns }: QuerySettings,
+    { budget, given, hasUnknowns, relations }: QuerySettings,
   ): Query {
-    const machine = new Machine(policy.host, budget, hasUnknowns);
+    const machine = new Machine(policy.host, budget, hasUnknowns, relations);
     const variables = new Map<string, LogicVariable>();
     const frame: Frame = [];
     for (const [name, slot] of scope.slots) {

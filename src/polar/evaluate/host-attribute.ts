@@ -104,7 +104,7 @@ function relationOf(machine: Machine, receiver: unknown, name: string): Relation
 }
 
 function related(machine: Machine, receiver: unknown, relation: Relation, name: string): unknown {
-  const value = machine.host.related(receiver as object, relation);
+  const value = machine.relations.follow(receiver as object, relation);
   return isThenable(value) ? Promise.resolve(value).catch(error => thrown(error, name)) : value;
 }
 

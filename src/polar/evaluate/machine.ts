@@ -1,5 +1,6 @@
 import { PolicyBudgetError, type PolicyPlace } from '../errors.js';
 import type { PolicyHost } from '../values/host.js';
+import type { Relations } from '../values/relations.js';
 import type { Constraint, Constraints } from '../values/unknown.js';
 import { LogicVariable, type Meter, type Value } from '../values/values.js';
 import { isSliceOver, nextTurn } from './turns.js';
@@ -123,11 +124,19 @@ export class Machine implements Meter, Pace {
   #tank = STEPS_PER_LOOK;
   #steps = 0;
   #started = 0;
+  #relations: Relations | undefined;
 
-  constructor(host: PolicyHost, budget: Budget, hasUnknowns: boolean) {
+  constructor(host: PolicyHost, budget: Budget, hasUnknowns: boolean, relations: Relations | undefined) {
     this.host = host;
     this.#budget = budget;
     this.hasUnknowns = hasUnknowns;
+    this.#relations = relations;
+  }
+
+  /** What follows relations. Few questions follow any. */
+  get relations(): Relations {
+    this.#relations ??= this.host.relations();
+    return this.#relations;
   }
 
   /** Runs from `step` until there is a result, none is left, a promise has to be waited for, or the slice is over. */
@@ -323,7 +332,10 @@ export class Machine implements Meter, Pace {
     const left = this.#budget.milliseconds - (performance.now() - this.#started);
     if (!Number.isFinite(left)) return Promise.resolve(pending);
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => reject(this.#overtime()), Math.max(0, Math.min(left, 0x7fffffff)));
+      const timer = setTimeout(
+        () => reject(this.#overtime(this.#relations?.loading)),
+        Math.max(0, Math.min(left, 0x7fffffff)),
+      );
       const settle = (settled: () => void): void => {
         clearTimeout(timer);
         settled();
@@ -335,8 +347,9 @@ export class Machine implements Meter, Pace {
     });
   }
 
-  #overtime(): PolicyBudgetError {
-    return new PolicyBudgetError('milliseconds', this.#budget.milliseconds);
+  /** @param awaited the relation that it waited for */
+  #overtime(awaited?: string): PolicyBudgetError {
+    return new PolicyBudgetError('milliseconds', this.#budget.milliseconds, awaited);
   }
 }
 

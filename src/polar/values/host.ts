@@ -10,6 +10,7 @@ import { guardHost, makeDictionary } from '../../guard/guarded-host.js';
 import { Extent, itemsOf, refuseInexact, wellFormed } from '../../guard/limits.js';
 import { NotCovered } from '../errors.js';
 import { sortFields } from '../syntax/tree.js';
+import { Relations } from './relations.js';
 import { Unknown } from './unknown.js';
 import {
   Dictionary,
@@ -30,12 +31,6 @@ export interface RegisteredClass {
   readonly id: number;
   readonly fields: ReadonlyMap<string, unknown>;
   readonly isaCheck: (instance: unknown) => unknown;
-}
-
-/** A relation that knows what is loaded of it. */
-export interface LoadedRelation extends Relation {
-  /** What the owner holds of it; undefined where it is not loaded. */
-  loadedFrom(owner: object): unknown;
 }
 
 export type HostEquality = (left: unknown, right: unknown) => unknown;
@@ -181,34 +176,9 @@ export class PolicyHost {
     return field instanceof Relation ? field : undefined;
   }
 
-  /** What a relation leads to: what is loaded of it, or else what the data filtering adapter loads. */
-  related(receiver: object, relation: Relation): unknown {
-    const loaded = (relation as Partial<LoadedRelation>).loadedFrom?.(receiver);
-    return loaded === undefined ? this.#load(receiver, relation) : loaded;
-  }
-
-  async #load(receiver: object, relation: Relation): Promise<unknown> {
-    const { otherType, otherField, myField, kind } = relation;
-    this.requireClass(otherType);
-    const { adapter } = this.#oso.getHost();
-    const query = adapter.buildQuery({
-      model: otherType,
-      relations: [],
-      conditions: [
-        [
-          {
-            lhs: { typeName: otherType, fieldName: otherField },
-            cmp: 'Eq',
-            rhs: { value: (receiver as Record<string, unknown>)[myField] },
-          },
-        ],
-      ],
-      types: this.#oso.getHost().types,
-    });
-    const results = await adapter.executeQuery(query);
-    if (kind !== 'one') return results;
-    if (results.length !== 1) throw new Error(`Wrong number of parents: ${results.length}`);
-    return results[0];
+  /** What follows relations for one question. */
+  relations(): Relations {
+    return new Relations(this.#oso.getHost());
   }
 
   /**

@@ -1,0 +1,93 @@
+import type { Oso, Relation } from 'oso';
+import { UnregisteredClassError } from '../../engine/oso-internals.js';
+
+/** Loads what relations lead to, for one question. A data filtering adapter that knows its rows makes one. */
+export interface RelationSource {
+  /** What a relation of an object leads to, or a promise of it; `undefined` if the relation is none of its own. */
+  follow(owner: object, relation: Relation): unknown;
+  /** What is being loaded, for who has waited too long: "`owner` of Expense". Undefined if nothing is. */
+  readonly loading: string | undefined;
+}
+
+/** An adapter that makes a {@link RelationSource} for each question. */
+export interface RelationAdapter {
+  relations(): RelationSource;
+}
+
+/** What of an Oso's host is needed to follow relations. */
+type Host = Pick<ReturnType<Oso['getHost']>, 'adapter' | 'getType' | 'types'>;
+
+/**
+ * The relations that one question follows. Each relation of each object is loaded once, and what was loaded is forgotten with
+ * the question: by the next one, the data may be other.
+ */
+export class Relations {
+  readonly #host: Host;
+  readonly #source: RelationSource | undefined;
+  /** What was loaded through an adapter that knows of no questions. */
+  readonly #loaded = new Map<object, Map<Relation, Promise<unknown>>>();
+  #loading: string[] = [];
+
+  constructor(host: Host, source: RelationSource | undefined = sourceOf(host)) {
+    this.#host = host;
+    this.#source = source;
+  }
+
+  /** What a relation of an object leads to, or a promise of it. */
+  follow(owner: object, relation: Relation): unknown {
+    const followed = this.#source?.follow(owner, relation);
+    if (followed !== undefined) return followed;
+    let loaded = this.#loaded.get(owner);
+    if (loaded === undefined) {
+      loaded = new Map();
+      this.#loaded.set(owner, loaded);
+    }
+    let related = loaded.get(relation);
+    if (related === undefined) {
+      related = this.#load(owner, relation);
+      loaded.set(relation, related);
+    }
+    return related;
+  }
+
+  /** What is being loaded: "`owner` of Expense". */
+  get loading(): string | undefined {
+    return this.#source?.loading ?? this.#loading[0];
+  }
+
+  /** As Oso does: by a filter that its adapter makes a query of. */
+  async #load(owner: object, { otherType, otherField, myField, kind }: Relation): Promise<unknown> {
+    const { adapter, types } = this.#host;
+    if (this.#host.getType(otherType) === undefined) throw new UnregisteredClassError(otherType);
+    const query = adapter.buildQuery({
+      model: otherType,
+      relations: [],
+      conditions: [
+        [
+          {
+            lhs: { typeName: otherType, fieldName: otherField },
+            cmp: 'Eq',
+            rhs: { value: (owner as Record<string, unknown>)[myField] },
+          },
+        ],
+      ],
+      types,
+    });
+    const name = `a relation to ${otherType}`;
+    this.#loading.push(name);
+    let results: unknown[];
+    try {
+      results = await adapter.executeQuery(query);
+    } finally {
+      this.#loading.splice(this.#loading.indexOf(name), 1);
+    }
+    if (kind !== 'one') return results;
+    if (results.length !== 1) throw new Error(`Wrong number of parents: ${results.length}`);
+    return results[0];
+  }
+}
+
+function sourceOf({ adapter }: Host): RelationSource | undefined {
+  const { relations } = adapter as Partial<RelationAdapter>;
+  return typeof relations === 'function' ? relations.call(adapter) : undefined;
+}
