@@ -2,6 +2,7 @@ import { expect } from 'chai';
 import createError from 'http-errors';
 import type { Denial } from 'koa-oso';
 import { codeOf, Expense, messageOfCause, setUp, User } from './support/app.js';
+import type { Context, Middleware } from './support/koa.js';
 
 const rent = new Expense('1', 'ann', 1000);
 const lunch = new Expense('2', 'ann', 9);
@@ -148,6 +149,114 @@ describe('RequestOso', () => {
       oso.isAllowed = async () => 'yes' as unknown as boolean;
       router.get('/', ctx => ctx.oso.authorize(rent, { action: 'read' }));
       await send('/', 'ann').expect(403);
+    });
+  });
+
+  describe('check', () => {
+    /** An app that must authorize, and whose handler is given. */
+    async function asked(handler: (ctx: Context) => unknown, options: Parameters<typeof setUp>[0] = {}) {
+      const set = await setUp(options);
+      set.app.use(set.koaOso.requireAuthorization());
+      set.router.get('/', handler as Middleware);
+      return set;
+    }
+
+    it('counts as having authorized if it is allowed', async () => {
+      const { send } = await asked(async ctx => {
+        await ctx.oso.check(rent, { action: 'read' });
+        ctx.body = ctx.state.oso;
+      });
+      const { body } = await send('/', 'ann').expect(200);
+      expect(body).to.include({ authorized: true });
+      expect(body.decisions[0]).to.include({ kind: 'check', action: 'read', allowed: true });
+    });
+
+    it('lets a denial be caught, and the request be answered in part', async () => {
+      const { send } = await asked(async ctx => {
+        await ctx.oso.authorize(rent, { action: 'read' });
+        const [data, denied] = await Promise.allSettled([
+          ctx.oso.check(rent, { action: 'read' }).then(() => rent.amount),
+          ctx.oso.check(rent, { action: 'read', actor: new User('bob') }).then(() => rent.amount),
+        ]);
+        ctx.body = { data, code: denied.status === 'rejected' && denied.reason.code };
+      });
+      await send('/', 'ann').expect(200, {
+        data: { status: 'fulfilled', value: 1000 },
+        code: 'ERR_KOA_OSO_FORBIDDEN',
+      });
+    });
+
+    it('does not count as having authorized if it was denied, though that was caught', async () => {
+      const { send, errors } = await asked(async ctx => {
+        await ctx.oso.check(rent, { action: 'read' }).catch(() => {});
+        ctx.body = 'secret';
+      });
+      await send('/', 'bob').expect(500, 'Internal Server Error');
+      expect(codeOf(errors)).to.equal('ERR_KOA_OSO_AUTHORIZATION_MISSING');
+    });
+
+    it('ends the request as authorize does if nobody catches it', async () => {
+      const { send } = await asked(
+        async ctx => {
+          await ctx.oso.check(rent, { action: 'read' });
+          ctx.body = 'secret';
+        },
+        { unauthorizedAction: ctx => ctx.throw(401, 'Log in first') },
+      );
+      await send('/').expect(401, 'Log in first');
+    });
+
+    it('hides what may not be read', async () => {
+      const { send } = await asked(ctx => ctx.oso.check(rent, { action: 'update', checkRead: true }));
+      await send('/', 'bob').expect(404, 'Not Found');
+    });
+
+    for (const [what, forget] of Object.entries({
+      'was not awaited': (check: Promise<void>) => check,
+      'was not awaited and has a finally': (check: Promise<void>) => check.finally(() => {}),
+      'is mapped and not awaited': (check: Promise<void>) => check.then(() => 'fine'),
+    })) {
+      it(`withholds the response if it ${what}`, async () => {
+        const { send } = await asked(async ctx => {
+          await ctx.oso.authorize(lunch, { action: 'read' });
+          forget(ctx.oso.check(rent, { action: 'read' }));
+          ctx.body = 'secret';
+        });
+        await send('/', 'bob').expect(403, 'Forbidden');
+        await send('/', 'ann').expect(200, 'secret');
+      });
+    }
+
+    it('may be awaited later than it is answered', async () => {
+      const { send } = await asked(async ctx => {
+        await ctx.oso.authorize(lunch, { action: 'read' });
+        const check = ctx.oso.check(rent, { action: 'read' });
+        await new Promise(resolve => setTimeout(resolve, 30));
+        ctx.body = await check.then(
+          () => 'all',
+          () => 'a part',
+        );
+      });
+      await send('/', 'ann').expect(200, 'all');
+      await send('/', 'bob').expect(200, 'a part');
+    });
+
+    it('is told if it is denied when the answer stands, and nobody looks', async () => {
+      for (const look of [true, false]) {
+        const { send, errors } = await asked(async ctx => {
+          await ctx.oso.authorize(lunch, { action: 'read' });
+          ctx.body = 'sent';
+          setTimeout(() => {
+            const check = ctx.oso.check(rent, { action: 'read' });
+            if (look) check.catch(() => {});
+          }, 20);
+        });
+        await send('/', 'bob').expect(200, 'sent');
+        await new Promise(resolve => setTimeout(resolve, 60));
+        expect(errors.map(each => (each as { code?: string }).code)).to.deep.equal(
+          look ? [] : ['ERR_KOA_OSO_FORBIDDEN'],
+        );
+      }
     });
   });
 

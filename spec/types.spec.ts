@@ -7,6 +7,7 @@ import { expect } from 'chai';
 import { expectTypeOf } from 'expect-type';
 import type Koa from 'koa';
 import {
+  type ActorOso,
   type AuthorizationState,
   type Decision,
   type Denial,
@@ -16,6 +17,7 @@ import {
   type PolicyRefusedError,
   type PolicyWatcher,
   type RequestOso,
+  type Verbs,
 } from 'koa-oso';
 import { Authorize, AuthorizedResource, CurrentActor, SkipAuthorization } from 'koa-oso/routing-controllers';
 import { Oso } from 'oso';
@@ -82,6 +84,33 @@ describe('types', () => {
       oso.settings;
     };
     expectTypeOf<KoaOso<User, Action>['current']>().toEqualTypeOf<RequestOso<User, Action>>();
+  });
+
+  it('koaOso.for(actor) asks for an action, and goes where ctx.oso goes', () => {
+    (koaOso: KoaOso<User, Action>, ofRequest: RequestOso<User, Action>) => {
+      const oso = koaOso.for(new User('ann'));
+      expectTypeOf(oso).toEqualTypeOf<ActorOso<User, Action>>();
+      koaOso.for(null);
+      // @ts-expect-error a look-up that found nothing
+      koaOso.for(undefined);
+      expectTypeOf(oso.authorize(1, { action: 'read' })).toEqualTypeOf<Promise<void>>();
+      expectTypeOf(oso.check(1, { action: 'read', checkRead: true })).toEqualTypeOf<Promise<void>>();
+      expectTypeOf(oso.isAllowed(1, { action: 'approve' })).toEqualTypeOf<Promise<boolean>>();
+      expectTypeOf(oso.authorizedActions(1)).toEqualTypeOf<Promise<Set<Action | '*'>>>();
+      expectTypeOf(oso.authorizedResources(Expense, { action: 'read' })).toEqualTypeOf<Promise<Expense[]>>();
+      // @ts-expect-error no action, and no method
+      oso.authorize(1);
+      // @ts-expect-error no action, and no method
+      oso.isAllowed(1, {});
+      // @ts-expect-error a misspelt action
+      oso.check(1, { action: 'raed' });
+      // @ts-expect-error there is no request
+      oso.authorizeRequest();
+      ofRequest.check(1);
+      const pay = (verbs: Verbs<User, Action>) => verbs.authorize(1, { action: 'approve' });
+      pay(oso);
+      pay(ofRequest);
+    };
   });
 
   it('every Koa context has ctx.oso and ctx.state.oso', () => {

@@ -1,8 +1,9 @@
 import type { DefaultAction, DefaultActor } from './types.js';
 
-/** The verb of ctx.oso by which a question was asked. */
+/** The verb by which a question was asked. */
 export type DecisionKind =
   | 'authorize'
+  | 'check'
   | 'isAllowed'
   | 'authorizeRequest'
   | 'authorizeField'
@@ -64,16 +65,23 @@ export interface AuthorizationState {
   readonly decisions: readonly Decision[];
 }
 
-/** What is decided for one request, as koa-oso keeps it. Everybody else gets the {@link AuthorizationRecord.view}. */
+/** What is decided for one request or actor, as koa-oso keeps it. Everybody else gets the {@link AuthorizationRecord.view}. */
 export class AuthorizationRecord {
   authorized = false;
   skipped = false;
   skipReason: string | undefined;
   readonly view: AuthorizationState = new AuthorizationView(this);
   readonly #decisions: Decision[] = [];
+  readonly #most: number;
   #seen: readonly Decision[] | undefined;
 
+  /** @param most how many decisions are kept, the latest */
+  constructor(most = Number.POSITIVE_INFINITY) {
+    this.#most = most;
+  }
+
   add(decision: Decision): void {
+    if (this.#decisions.length >= this.#most) this.#decisions.shift();
     this.#decisions.push(decision);
     this.#seen = undefined;
   }

@@ -321,12 +321,15 @@ export const errors = {
     );
   },
 
-  notAwaited(verb: string): KoaOsoError {
+  /**
+   * @param question as it stands in the code: `ctx.oso.isAllowed(…)`
+   * @param effect what was done about it
+   */
+  notAwaited(question: string, effect = ''): KoaOsoError {
     return new KoaOsoError(
       'ERR_KOA_OSO_NOT_AWAITED',
-      `Nobody looked at the answer of ctx.oso.${verb}. Its promise is always true in a condition, and has none of ` +
-        `the properties of the answer, so the response was withheld. Write await ctx.oso.${verb}, and ask only ` +
-        'what is used.',
+      `Nobody looked at the answer of ${question}. Its promise is always true in a condition, and has none of ` +
+        `the properties of the answer${effect}. Write await ${question}, and ask only what is used.`,
     );
   },
 

@@ -1,13 +1,16 @@
 import type Koa from 'koa';
 import type { Middleware } from 'koa';
+import { ActorOso } from './actor-oso.js';
+import { requireAction } from './arguments.js';
 import { currentOso, runAsCurrent } from './current-request.js';
+import { denyByDefault } from './end-with.js';
 import { answerWith, errors, statusOf, thrownBy } from './errors.js';
 import { given } from './options.js';
 import { defineConstant, propertyOf } from './own-properties.js';
 import { type PolicyEngine, policyInForce, prepare } from './policy-engine.js';
 import { type PolicyWatcher, type WatchOptions, watchFiles } from './policy-watcher.js';
 import { type LoadPolicy, type ReloadOptions, reloadPolicy } from './reload-policy.js';
-import { denyByDefault, RequestOso, requestOso, requireAction } from './request-oso.js';
+import { RequestOso, requestOso } from './request-oso.js';
 import { RequestOutcome } from './request-outcome.js';
 import { requireAuthorization } from './require-authorization.js';
 import { isAnsweredWithError } from './response.js';
@@ -267,6 +270,22 @@ export class KoaOso<Actor = DefaultActor, Action = DefaultAction> {
       return next();
     };
     return skipAuthorization;
+  }
+
+  /**
+   * The verbs of `ctx.oso` outside of a request: in workers, sockets and tests. The policy, the guards and the settings are the
+   * same (but `getActor` and `unauthorizedAction`, which take a `ctx`). A denial is thrown.
+   *
+   * Make one for each job or message: it costs nothing, and its `state.decisions` then are those of the job.
+   *
+   * @param actor on whose behalf the questions are asked; `null` for nobody
+   * @throws {KoaOsoError} `ERR_KOA_OSO_INVALID_ARGUMENT` if the actor is `undefined` or a promise
+   * @example
+   * const oso = koaOso.for(await users.find(job.userId));
+   * await oso.authorize(expense, { action: 'pay' }); // throws 403, ERR_KOA_OSO_FORBIDDEN
+   */
+  for(actor: Actor | null): ActorOso<Actor, Action> {
+    return new ActorOso<Actor, Action>(this.#settings, actor);
   }
 
   /**

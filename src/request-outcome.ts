@@ -11,7 +11,7 @@ export class RequestOutcome {
   #waiting: (() => void)[] = [];
   #refusal: Error | undefined;
   readonly #refused: WatchedPromise<unknown>[] = [];
-  readonly #answers: { verb: string; answer: WatchedPromise<unknown> }[] = [];
+  readonly #unread: { promise: WatchedPromise<unknown>; refusal: () => Error | undefined }[] = [];
   readonly #outer: RequestOutcome | undefined;
   #isClosed = false;
   #isError = false;
@@ -43,8 +43,11 @@ export class RequestOutcome {
   /** The error that the request has to end with, once it is settled. */
   get refusal(): Error | undefined {
     if (this.#refusal !== undefined) return this.#refusal;
-    const unread = this.#answers.find(({ answer }) => !answer.isRead);
-    return unread && errors.notAwaited(unread.verb);
+    for (const { promise, refusal } of this.#unread) {
+      const error = promise.isRead ? undefined : refusal();
+      if (error !== undefined) return error;
+    }
+    return undefined;
   }
 
   /** Whether a check was refused. */
@@ -104,14 +107,26 @@ export class RequestOutcome {
     return enforced;
   }
 
-  /** Makes an answer that nobody looks at end the request: its promise was taken for it, and is always true. */
-  expectRead<Result>(verb: string, answer: WatchedPromise<Result>): WatchedPromise<Result> {
-    if (this.#isClosed) this.#expectLateRead(verb, answer);
-    else this.#answers.push({ verb, answer });
-    return answer;
+  /** The same for a list, and for one that nobody looks at: its promise was taken for it. */
+  enforceList<Result>(verb: string, list: Promise<Result>): WatchedPromise<Result> {
+    return this.#expectRead(this.enforce(list), () => notAwaited(verb));
   }
 
-  /** The same for an answer that refuses nothing by itself. */
+  /** Makes a check that fails end the request, unless its error is handled. */
+  expectHandled(check: Promise<void>): WatchedPromise<void> {
+    let refusal: Error | undefined;
+    const watched = this.#await(
+      check,
+      error => {
+        refusal = answerWith(error);
+        return refusal;
+      },
+      error => this.refuse(error as Error),
+    );
+    return this.#expectRead(watched, () => refusal);
+  }
+
+  /** Makes an answer that nobody looks at end the request: its promise was taken for it, and is always true. */
   watch<Result>(verb: string, answer: Promise<Result>): WatchedPromise<Result> {
     // A question refuses nothing. But a handler that hands on its answer counts on it, and has to hear of an error.
     const watched = this.#await(
@@ -119,14 +134,24 @@ export class RequestOutcome {
       error => error,
       error => this.refuse(answerWith(error)),
     );
-    return this.expectRead(verb, watched);
+    return this.#expectRead(watched, () => notAwaited(verb));
   }
 
-  /** When the answer stands, nobody waits for the handler. By the time that there is an answer, somebody should have looked. */
-  #expectLateRead(verb: string, answer: WatchedPromise<unknown>): void {
-    answer.whenSettled(() => {
-      if (!answer.isRead) this.refuse(errors.notAwaited(verb));
+  /** @param refusal what the request ends with if nobody looks at the promise */
+  #expectRead<Result>(
+    promise: WatchedPromise<Result>,
+    refusal: () => Error | undefined,
+  ): WatchedPromise<Result> {
+    if (!this.#isClosed) {
+      this.#unread.push({ promise, refusal });
+      return promise;
+    }
+    // When the answer stands, nobody waits for the handler. By the time that it is settled, somebody should have looked.
+    promise.whenSettled(() => {
+      const error = promise.isRead ? undefined : refusal();
+      if (error !== undefined) this.refuse(error);
     });
+    return promise;
   }
 
   /**
@@ -176,4 +201,8 @@ export class RequestOutcome {
     if (this.#running > 0) return;
     for (const resume of this.#waiting.splice(0)) resume();
   }
+}
+
+function notAwaited(verb: string): Error {
+  return errors.notAwaited(`ctx.oso.${verb}`, ', so the response was withheld');
 }

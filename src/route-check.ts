@@ -2,8 +2,9 @@ import type { Context } from 'koa';
 import { answerWith, errors, isClientError, KoaOsoError } from './errors.js';
 import { given } from './options.js';
 import { propertyOf } from './own-properties.js';
-import { type AuthorizeOptions, requestOso } from './request-oso.js';
+import { requestOso } from './request-oso.js';
 import type { DefaultAction, DefaultActor } from './types.js';
+import type { AuthorizeOptions } from './verbs.js';
 
 /** A function of the request, sync or async. */
 export type OfContext<Value> = (ctx: Context) => Value | Promise<Value>;

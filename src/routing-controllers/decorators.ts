@@ -1,8 +1,9 @@
 import { createParamDecorator } from 'routing-controllers';
 import { errors } from '../errors.js';
-import { type DecisionOptions, type ResourceClass, requestOso } from '../request-oso.js';
+import { requestOso } from '../request-oso.js';
 import { type RouteCheck, routeCheck } from '../route-check.js';
 import type { DefaultAction, DefaultActor } from '../types.js';
+import type { DecisionOptions, ResourceClass } from '../verbs.js';
 import { declare, nameOf } from './declarations.js';
 import { authorizedResource, notedClass, refuseAmbiguity, want } from './injected-resource.js';
 import { ownParameters } from './patches.js';

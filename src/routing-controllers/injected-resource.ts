@@ -1,8 +1,8 @@
 import type { Context } from 'koa';
 import { errors } from '../errors.js';
 import { constructorOf } from '../guard/class-of.js';
-import type { ResourceClass } from '../request-oso.js';
 import { isLoader, loadedResources } from '../route-check.js';
+import type { ResourceClass } from '../verbs.js';
 import { type Declaration, lineage, nameOf } from './declarations.js';
 
 /** The class that a parameter is for; undefined if it is not told. */

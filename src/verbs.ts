@@ -1,0 +1,461 @@
+import { isPromise, requireAction, requireActor, requireClass, requireField } from './arguments.js';
+import type {
+  AuthorizationRecord,
+  AuthorizationState,
+  Decision,
+  DecisionKind,
+  Denial,
+} from './authorization-state.js';
+import { errors } from './errors.js';
+import { HttpRequest } from './http-request.js';
+import { given } from './options.js';
+import { engineError, type HeldPolicy, type PolicyEngine } from './policy-engine.js';
+import type { Settings } from './settings.js';
+import type { DefaultAction, DefaultActor, ListQuery } from './types.js';
+
+/** Who asks, and what for. What is left out is the default. */
+export interface DecisionOptions<Actor = DefaultActor, Action = DefaultAction> {
+  /**
+   * Default: what `getActor` gives for the request, or the actor of `koaOso.for(actor)`. `null` is the anonymous visitor,
+   * `nil` in the policy; `undefined` is an error, lest a look-up that found nothing be decided for somebody else.
+   */
+  actor?: Actor | null;
+  /**
+   * Default: the request's method, `"GET"`; outside of a request there is none. A string, a number or another single value;
+   * or an instance of a class that the policy knows. `undefined` is an error, as it is for the actor. So are arrays and plain
+   * objects: a client can send them in place of a name, they are on no list of what is denied, and `['delete']` is `delete`
+   * as the name of a property.
+   */
+  action?: Action;
+}
+
+export interface AuthorizeOptions<Actor = DefaultActor, Action = DefaultAction>
+  extends DecisionOptions<Actor, Action> {
+  /** Answer 404 instead of 403 where the actor may not even read the resource. Default: as given to `KoaOso`. */
+  checkRead?: boolean;
+}
+
+export interface ActorOption<Actor = DefaultActor> {
+  /** Default: what `getActor` gives for the request, or the actor of `koaOso.for(actor)`. */
+  actor?: Actor | null;
+}
+
+export interface WildcardOption {
+  /** Give `"*"` where a rule leaves the action or field open. Default: such a rule is an error. */
+  allowWildcard?: boolean;
+}
+
+/** A class that is registered with Oso. */
+export type ResourceClass<Resource = unknown> = abstract new (...args: never[]) => Resource;
+
+/** The options of a question that names an action. In a request they may be left out: its method is the default action. */
+export type Asking<InRequest extends boolean, Action, Options> = InRequest extends true
+  ? [options?: Options]
+  : [options: Options & { action: Action }];
+
+/**
+ * On whose behalf the verbs ask, and what becomes of the answers: a request ({@link RequestOso}), or what an application does
+ * for an actor outside of one ({@link ActorOso}).
+ */
+export interface Asker {
+  readonly settings: Settings;
+  readonly record: AuthorizationRecord;
+  /** What makes it hard to overlook an answer. */
+  readonly outcome: AskerOutcome;
+  /** The action of a question that names none. */
+  readonly defaultAction: () => unknown;
+  /** The actor of a question that names none. */
+  readonly findActor: () => unknown;
+  /** What is asked about, as policies see it. */
+  readonly resourceOf: (resource: unknown) => unknown;
+  /** The policy that decides. */
+  readonly policyOf: (oso: PolicyEngine) => HeldPolicy;
+  readonly note: (decision: Decision) => void;
+  /** Ends a check that was denied with the error that this is answered with. */
+  readonly deny: (denial: Denial<never, never>) => Promise<never>;
+  /** Ends as if the resource was not there. */
+  readonly notFound: () => never;
+}
+
+/** What becomes of the promises that the verbs answer with. */
+export interface AskerOutcome {
+  /** Of a check that must not fail. */
+  enforce<Result>(check: Promise<Result>): Promise<Result>;
+  /** Of a list: its query must not fail, and is of no use to somebody who does not look at it. */
+  enforceList<Result>(verb: string, list: Promise<Result>): Promise<Result>;
+  /** Of a check whose error may be handled. */
+  expectHandled(check: Promise<void>): Promise<void>;
+  /** Of a question: an answer that nobody looks at is a mistake. */
+  watch<Result>(verb: string, answer: Promise<Result>): Promise<Result>;
+}
+
+interface Verb {
+  /** The rule of the policy that it asks. */
+  rule: string;
+  /** Whether the question names an action. */
+  hasAction: boolean;
+  /** Whether it asks for a collection, and not for yes or no. */
+  collects: boolean;
+}
+
+const VERBS: Record<DecisionKind, Verb> = {
+  authorize: { rule: 'allow', hasAction: true, collects: false },
+  check: { rule: 'allow', hasAction: true, collects: false },
+  isAllowed: { rule: 'allow', hasAction: true, collects: false },
+  authorizeRequest: { rule: 'allow_request', hasAction: false, collects: false },
+  authorizeField: { rule: 'allow_field', hasAction: true, collects: false },
+  authorizedActions: { rule: 'allow', hasAction: false, collects: true },
+  authorizedFields: { rule: 'allow_field', hasAction: true, collects: true },
+  authorizedQuery: { rule: 'allow', hasAction: true, collects: true },
+  authorizedResources: { rule: 'allow', hasAction: true, collects: true },
+};
+
+type Ask<Answer> = (oso: PolicyEngine, actor: unknown, action: unknown, resource: unknown) => Promise<Answer>;
+
+const ALLOW: Ask<boolean> = (oso, actor, action, resource) => oso.isAllowed(actor, action, resource);
+
+/**
+ * The verbs of authorization. A handler meets them as `ctx.oso`, which is a {@link RequestOso}; what runs outside of a request
+ * as `koaOso.for(actor)`, which is an {@link ActorOso}. A function of yours that is called by both takes `Verbs`.
+ *
+ * @typeParam InRequest whether there is a request, whose method is the default action
+ * @example
+ * async function pay(expense: Expense, oso: Verbs) {
+ *   await oso.authorize(expense, { action: 'pay' });
+ * }
+ */
+export class Verbs<Actor = DefaultActor, Action = DefaultAction, InRequest extends boolean = false> {
+  readonly #asker: Asker;
+
+  /** @internal Made by `koaOso.middleware()`, and by `koaOso.for(actor)`. */
+  constructor(asker: Asker) {
+    this.#asker = asker;
+  }
+
+  /** What has been decided so far; in a request the same object as `ctx.state.oso`. */
+  get state(): AuthorizationState {
+    return this.#asker.record.view;
+  }
+
+  /**
+   * Decides whether the actor may do the action to the resource (`allow` in the policy), and if not, stops the request. Counts
+   * as having authorized.
+   *
+   * Outside of a request it throws the denial: 403 Forbidden, with the code `ERR_KOA_OSO_FORBIDDEN`; or with `checkRead` 404,
+   * with `ERR_KOA_OSO_NOT_FOUND`.
+   *
+   * @param resource what is acted on. `ctx.request` means the HTTP request; `null` is `nil` in the policy
+   * @throws the error of the unauthorized action if the policy denies, by default 403 Forbidden
+   * @throws {KoaOsoError} `ERR_KOA_OSO_INVALID_ARGUMENT` if the resource is `undefined` or a promise, and the other
+   *   codes if no decision could be made
+   * @example
+   * const expense = await expenses.find(ctx.params.id);
+   * await ctx.oso.authorize(expense, { action: 'read' });
+   */
+  authorize(
+    resource: unknown,
+    ...[options]: Asking<InRequest, Action, AuthorizeOptions<Actor, Action>>
+  ): Promise<void> {
+    return this.#asker.outcome.enforce(this.#authorize('authorize', resource, options, ALLOW));
+  }
+
+  /**
+   * Decides as {@link Verbs.authorize}, and throws the same error if the policy denies; but the error may be caught, and the
+   * request answered in part, as GraphQL does. If it is allowed, it counts as having authorized; if it is denied, it
+   * counts for nothing.
+   *
+   * In a request, an error that nobody handles ends it, also if the check was not awaited. The unauthorized action makes the
+   * error. What it does to the response besides stays there, so let it throw.
+   *
+   * @throws as {@link Verbs.authorize}
+   * @example
+   * const Expense = {
+   *   async amount(expense, _, { oso }) {
+   *     await oso.check(expense, { action: 'read amount' }); // or else this field is null, with an error beside it
+   *     return expense.amount;
+   *   },
+   * };
+   */
+  check(
+    resource: unknown,
+    ...[options]: Asking<InRequest, Action, AuthorizeOptions<Actor, Action>>
+  ): Promise<void> {
+    return this.#asker.outcome.expectHandled(this.#authorize('check', resource, options, ALLOW));
+  }
+
+  /**
+   * Decides whether the actor may do the action to one field of the resource (`allow_field` in the policy), and if not, stops
+   * the request. Counts as having authorized.
+   *
+   * @param field the name of the field. Anything but a string is an error: it would be on no list of fields that are denied
+   * @throws as {@link Verbs.authorize}
+   * @example
+   * for (const field of Object.keys(changes)) await ctx.oso.authorizeField(expense, field, { action: 'update' });
+   */
+  authorizeField(
+    resource: unknown,
+    field: string,
+    ...[options]: Asking<InRequest, Action, AuthorizeOptions<Actor, Action>>
+  ): Promise<void> {
+    return this.#asker.outcome.enforce(
+      this.#authorize(
+        'authorizeField',
+        resource,
+        options,
+        async (oso, actor, action, asked) =>
+          oso.queryRuleOnce('allow_field', actor, action, asked, requireField(field)),
+        field,
+      ),
+    );
+  }
+
+  /**
+   * Stops the request, because there is no such resource: 404, the same answer as for one that `checkRead` hides. A handler
+   * that answers itself may tell the two apart, by its message or form, and so tells which ids exist.
+   *
+   * The actor is found first: if that fails, as for a token that has expired, it fails for every id alike.
+   *
+   * @throws 404 Not Found (rejects, always); what `getActor` throws, if it does
+   * @example
+   * const expense = (await expenses.find(ctx.params.id)) ?? (await ctx.oso.notFound());
+   * await ctx.oso.authorize(expense, { action: 'read', checkRead: true });
+   */
+  notFound(options: ActorOption<Actor> = {}): Promise<never> {
+    return this.#asker.outcome.enforce(this.#notFound(options));
+  }
+
+  async #notFound(options: ActorOption<Actor>): Promise<never> {
+    await this.#actorOf(given(options));
+    return this.#asker.notFound();
+  }
+
+  /**
+   * Asks whether the actor may do the action to the resource, without consequences: it stops nothing, and does not
+   * count as having authorized.
+   *
+   * @returns the policy's answer. It must be awaited: a request that takes the promise for the answer gets 500
+   *   (`ERR_KOA_OSO_NOT_AWAITED`) instead of its response. Outside of a request the process emits a warning with this code
+   * @throws {KoaOsoError} if no decision could be made
+   * @example
+   * ctx.body = { ...expense, mayApprove: await ctx.oso.isAllowed(expense, { action: 'approve' }) };
+   */
+  isAllowed(
+    resource: unknown,
+    ...[options]: Asking<InRequest, Action, DecisionOptions<Actor, Action>>
+  ): Promise<boolean> {
+    return this.#asker.outcome.watch('isAllowed(…)', this.#isAllowed(resource, options));
+  }
+
+  /**
+   * The actions that the actor may do to the resource. Does not count as having authorized.
+   *
+   * @returns the actions that the policy names; `"*"` for any, if `allowWildcard` is set
+   * @throws {KoaOsoError} if no decision could be made
+   */
+  authorizedActions(
+    resource: unknown,
+    options: ActorOption<Actor> & WildcardOption = {},
+  ): Promise<Set<Action | '*'>> {
+    const { allowWildcard = false } = given(options);
+    return this.#asker.outcome.watch(
+      'authorizedActions(…)',
+      this.#collect('authorizedActions', resource, options, (oso, actor, _, asked) =>
+        oso.authorizedActions(actor, asked, { allowWildcard }),
+      ),
+    ) as Promise<Set<Action | '*'>>;
+  }
+
+  /**
+   * The fields of the resource on which the actor may do the action. Does not count as having authorized.
+   *
+   * @returns the fields that the policy names; `"*"` for any, if `allowWildcard` is set
+   * @throws {KoaOsoError} if no decision could be made
+   */
+  authorizedFields(
+    resource: unknown,
+    ...[options]: Asking<InRequest, Action, DecisionOptions<Actor, Action> & WildcardOption>
+  ): Promise<Set<string>> {
+    const { allowWildcard = false } = given(options ?? {}) as WildcardOption;
+    return this.#asker.outcome.watch(
+      'authorizedFields(…)',
+      this.#collect('authorizedFields', resource, options, (oso, actor, action, asked) =>
+        oso.authorizedFields(actor, action, asked, { allowWildcard }),
+      ),
+    ) as Promise<Set<string>>;
+  }
+
+  /**
+   * A query for the resources of a class on which the actor may do the action, made by the data filtering adapter
+   * that was given to `oso.setDataFilteringAdapter`. Counts as having authorized: if the actor may see none, it is a
+   * query that finds none.
+   *
+   * @throws {KoaOsoError} `ERR_KOA_OSO_UNFILTERABLE_POLICY` if the policy cannot be turned into a query
+   * @example
+   * const expenses = await ctx.oso.authorizedQuery(Expense, { action: 'read' });
+   * ctx.body = await expenses.orderBy('Expense.id').take(20).getMany();
+   */
+  authorizedQuery<Resource>(
+    resourceClass: ResourceClass<Resource>,
+    ...[options]: Asking<InRequest, Action, DecisionOptions<Actor, Action>>
+  ): Promise<ListQuery<Resource>>;
+  /**
+   * The same for an adapter that does not say what its queries are.
+   *
+   * @typeParam Query what the adapter builds
+   */
+  authorizedQuery<Query>(
+    resourceClass: ResourceClass,
+    ...[options]: Asking<InRequest, Action, DecisionOptions<Actor, Action>>
+  ): Promise<Query>;
+  authorizedQuery(
+    resourceClass: ResourceClass,
+    ...[options]: Asking<InRequest, Action, DecisionOptions<Actor, Action>>
+  ): Promise<unknown> {
+    return this.#asker.outcome.enforceList(
+      'authorizedQuery(…)',
+      this.#authorizeList('authorizedQuery', resourceClass, options, async (oso, actor, action) =>
+        oso.authorizedQuery(actor, action, requireClass(resourceClass)),
+      ),
+    );
+  }
+
+  /**
+   * The resources of a class on which the actor may do the action, loaded by the data filtering adapter that was given
+   * to `oso.setDataFilteringAdapter`. Counts as having authorized.
+   *
+   * @throws {KoaOsoError} if the policy cannot be turned into a query, or the query fails
+   * @example
+   * ctx.body = await ctx.oso.authorizedResources(Expense, { action: 'read' });
+   */
+  authorizedResources<Resource>(
+    resourceClass: ResourceClass<Resource>,
+    ...[options]: Asking<InRequest, Action, DecisionOptions<Actor, Action>>
+  ): Promise<Resource[]> {
+    return this.#asker.outcome.enforceList(
+      'authorizedResources(…)',
+      this.#authorizeList('authorizedResources', resourceClass, options, async (oso, actor, action) =>
+        oso.authorizedResources(actor, action, requireClass(resourceClass)),
+      ),
+    ) as Promise<Resource[]>;
+  }
+
+  /** @internal Asks about the request itself. */
+  protected askAboutRequest(request: HttpRequest, options: ActorOption<Actor>): Promise<void> {
+    return this.#asker.outcome.enforce(
+      this.#authorize('authorizeRequest', request, options, (oso, actor, _, asked) =>
+        oso.queryRuleOnce('allow_request', actor, asked),
+      ),
+    );
+  }
+
+  /** @internal Whether resources that may not be read are hidden. */
+  checksRead(options: AuthorizeOptions<Actor, Action>): boolean {
+    return given(options).checkRead ?? this.#asker.settings.checkRead;
+  }
+
+  #authorize(
+    kind: DecisionKind,
+    resource: unknown,
+    options: AuthorizeOptions<Actor, Action> = {},
+    ask: Ask<boolean>,
+    field?: string,
+  ): Promise<void> {
+    const conclude = (_answer: boolean, decision: Decision): undefined | Promise<never> => {
+      if (!decision.allowed) return this.#deny(decision, this.checksRead(options));
+      this.#asker.record.authorized = true;
+    };
+    return this.#ask(kind, resource, options, ask, conclude, field);
+  }
+
+  #isAllowed(resource: unknown, options: DecisionOptions<Actor, Action> = {}): Promise<boolean> {
+    return this.#ask('isAllowed', resource, options, ALLOW, (_answer, { allowed }) => allowed);
+  }
+
+  #collect<Answer>(
+    kind: DecisionKind,
+    resource: unknown,
+    options: DecisionOptions<Actor, Action> = {},
+    ask: Ask<Answer>,
+  ): Promise<Answer> {
+    return this.#ask(kind, resource, options, ask, answer => answer);
+  }
+
+  #authorizeList<Answer>(
+    kind: DecisionKind,
+    resourceClass: ResourceClass,
+    options: DecisionOptions<Actor, Action> = {},
+    ask: Ask<Answer>,
+  ): Promise<Answer> {
+    return this.#ask(kind, resourceClass, options, ask, answer => {
+      this.#asker.record.authorized = true;
+      return answer;
+    });
+  }
+
+  /**
+   * Puts a question to the policy, and records the decision. To a question of yes or no, anything but true is no.
+   *
+   * Every decision comes by here, so that what makes a promise is kept to what has to wait.
+   */
+  async #ask<Answer, Result>(
+    kind: DecisionKind,
+    resource: unknown,
+    options: DecisionOptions<Actor, Action>,
+    ask: Ask<Answer>,
+    conclude: (answer: Answer, decision: Decision) => Result | Promise<Result>,
+    field?: string,
+  ): Promise<Result> {
+    const asker = this.#asker;
+    const { rule, hasAction, collects } = VERBS[kind];
+    const asking = given(options);
+    const asked = asker.resourceOf(resource);
+    const action = hasAction ? this.#actionOf(asking) : undefined;
+    const found = this.#actorOf(asking);
+    const actor = isPromise(found) ? await found : found;
+    if (asker.settings.oso === undefined) throw errors.noOso();
+    const { oso, seat } = asker.policyOf(asker.settings.oso);
+    const { engine } = seat;
+
+    const start = performance.now();
+    let answer: Answer;
+    try {
+      answer = await ask(oso, actor, action, asked);
+    } catch (error) {
+      throw engineError(rule, error, engine);
+    }
+    const duration = performance.now() - start;
+    const allowed = collects || answer === true;
+    const policyVersion = engine.policy?.version;
+    const decision = { kind, actor, action, resource: asked, field, allowed, duration, policyVersion };
+    asker.note(decision);
+    return conclude(answer, decision);
+  }
+
+  #actorOf(options: ActorOption<Actor>): unknown {
+    return 'actor' in options
+      ? requireActor(options.actor, 'Leave the option out for the default')
+      : this.#asker.findActor();
+  }
+
+  #actionOf(options: DecisionOptions<Actor, Action>): unknown {
+    if (!('action' in options)) return this.#asker.defaultAction();
+    requireAction('action', options.action);
+    return options.action;
+  }
+
+  /** Ends a denied check. */
+  async #deny(decision: Decision, checkRead: boolean): Promise<never> {
+    // Requests are not read; and that a path exists is no secret of the policy's.
+    const hides =
+      checkRead && !(decision.resource instanceof HttpRequest) && !(await this.#mayRead(decision));
+    // Whatever the unauthorized action did would tell the resource from one that is missing.
+    if (hides) return this.#asker.notFound();
+    return this.#asker.deny({ ...decision, allowed: false, status: 403 } as Denial<never, never>);
+  }
+
+  async #mayRead({ kind, actor, action, resource }: Decision): Promise<boolean> {
+    const { readAction } = this.#asker.settings;
+    if ((kind === 'authorize' || kind === 'check') && action === readAction) return false;
+    return this.#isAllowed(resource, { actor, action: readAction } as DecisionOptions<Actor, Action>);
+  }
+}
