@@ -50,7 +50,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'data-filtering/policy',
     'data-filtering/condition',
     'polar',
-    'type polar/values',
+    'polar/values',
   ],
   'data-filtering/typeorm': ['data-filtering', 'data-filtering/condition', 'core/own-properties'],
   'data-filtering/kysely': ['data-filtering', 'data-filtering/condition', 'core/own-properties'],

@@ -32,6 +32,8 @@ export interface DataSourceAccess<Query, Row> {
   execute(query: Query): Promise<Row[]>;
   /** Loads what a relation of a row leads to: rows, or nothing, or a promise of them. */
   load(related: RelationOf): Promise<readonly unknown[]>;
+  /** Whether a foreign key always leads to its row: arrays have none. */
+  readonly hasForeignKeys: boolean;
 }
 
 /** What a policy of a plain Oso has asked for by following a relation, on its way through Oso. */
@@ -47,7 +49,7 @@ class RelationQuery {
 
 /** Makes the adapter of a data source. */
 export function entityAdapter<Query, Row>(access: DataSourceAccess<Query, Row>): EntityAdapter<Query, Row> {
-  const relations = () => new LoadedRows(related => access.load(related));
+  const relations = () => new LoadedRows(related => access.load(related), access.hasForeignKeys);
   // Oso has a registry of classes for each question, and hands it on with each filter: that tells the questions apart.
   const rowsOfQuestions = new WeakMap<object, LoadedRows>();
   return {

@@ -17,7 +17,7 @@ export function equalityOf(
   schema: () => Schema,
   otherwise: (left: unknown, right: unknown) => unknown = defaultEqualityFn,
 ): EqualityFn {
-  return (left, right) => {
+  const equals: EqualityFn = (left, right) => {
     if (isObject(left) && isObject(right)) {
       const cls = constructorOf(left);
       const entity = entityOf(schema(), cls);
@@ -25,6 +25,15 @@ export function equalityOf(
     }
     return otherwise(left, right) as boolean;
   };
+  if (isOsosButForRows(otherwise)) likeOsos.add(equals);
+  return equals;
+}
+
+const likeOsos = new WeakSet<(left: unknown, right: unknown) => unknown>();
+
+/** Whether a function compares as Oso does, but for instances of entities: those equal nothing but instances of their class. */
+export function isOsosButForRows(equals: (left: unknown, right: unknown) => unknown): boolean {
+  return equals === defaultEqualityFn || likeOsos.has(equals);
 }
 
 function haveSameKey({ key }: Entity, left: object, right: object): boolean {

@@ -1,7 +1,7 @@
 import type { Relation } from 'oso';
-import { propertyOf } from '../own-properties.js';
-import type { RelationSource } from '../polar/values/relations.js';
-import { FollowedRelation, isByKey, type RelationOf } from './related.js';
+import { define, propertyOf } from '../own-properties.js';
+import { type RelationSource, RowReference } from '../polar/values/relations.js';
+import { FollowedRelation, fieldsOf, isByKey, isExact, type RelationOf } from './related.js';
 import type { Entity, EntityRelation } from './schema.js';
 
 /** Loads what a relation of a row leads to: rows, or none. */
@@ -16,14 +16,17 @@ type Loaded = Map<unknown, unknown>;
  */
 export class LoadedRows implements RelationSource {
   readonly #load: Load;
+  readonly #hasForeignKeys: boolean;
   /** What a relation leads to, by the values that it is found by. */
   readonly #byRelation = new Map<EntityRelation, Loaded>();
   /** Rows by their keys. */
   readonly #byKey = new Map<Entity, Loaded>();
   readonly #loading: RelationOf[] = [];
 
-  constructor(load: Load) {
+  /** @param hasForeignKeys whether the rows are kept where a foreign key always leads to its row */
+  constructor(load: Load, hasForeignKeys: boolean) {
     this.#load = load;
+    this.#hasForeignKeys = hasForeignKeys;
   }
 
   follow(owner: object, followed: Relation): unknown {
@@ -44,6 +47,21 @@ export class LoadedRows implements RelationSource {
     const id = (values === undefined ? idOf(related.key, 'key') : idOf(values)) ?? related.owner;
     const known = rows.get(id);
     if (known !== undefined) return known;
+    if (values !== undefined && this.#isReference(related, values)) {
+      return new Reference(related, values, () => this.#loadInto(rows, id, related));
+    }
+    return this.#loadInto(rows, id, related);
+  }
+
+  #isReference({ isReference, relation: { target } }: RelationOf, values: readonly unknown[]): boolean {
+    return (
+      isReference && this.#hasForeignKeys && target.key.every(({ type }, at) => isExact(values[at], type))
+    );
+  }
+
+  #loadInto(rows: Loaded, id: unknown, related: RelationOf): Promise<unknown> {
+    const known = rows.get(id);
+    if (known !== undefined) return Promise.resolve(known);
     const found = this.#find(related).then(result => {
       rows.set(id, result);
       return result;
@@ -79,6 +97,38 @@ export class LoadedRows implements RelationSource {
     if (typeof known === 'object' && known !== null && !(known instanceof Promise)) return known;
     rows.set(id, row);
     return row;
+  }
+}
+
+/** The row that a foreign key leads to. */
+class Reference extends RowReference {
+  readonly #entity: Entity;
+  readonly #load: () => Promise<unknown>;
+  readonly key: object;
+
+  constructor(
+    { relation: { target } }: RelationOf,
+    values: readonly unknown[],
+    load: () => Promise<unknown>,
+  ) {
+    super();
+    this.#entity = target;
+    this.#load = load;
+    this.key = Object.create(target.class.prototype);
+    target.key.forEach(({ name }, at) => {
+      define(this.key, name, { value: values[at], enumerable: true });
+    });
+  }
+
+  knows(name: string): boolean {
+    const { key, relations } = this.#entity;
+    if (key.some(field => field.name === name)) return true;
+    const relation = relations.get(name);
+    return relation !== undefined && fieldsOf(relation).every(field => key.includes(field));
+  }
+
+  protected load(): Promise<unknown> {
+    return this.#load();
   }
 }
 

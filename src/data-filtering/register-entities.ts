@@ -5,10 +5,10 @@ import { LoadedRules } from '../polar/loaded-rules.js';
 import { compareInHost, PlainOso, type QueriedOso } from '../polar/plain-oso.js';
 import type { EntityAdapter } from './adapter.js';
 import { type Condition, sizeOf } from './condition/condition.js';
-import { comparedOtherwise, equalityOf } from './equality.js';
+import { comparedOtherwise, equalityOf, isOsosButForRows } from './equality.js';
 import { errors } from './errors.js';
 import { conditionOf, unknownRow } from './policy/unknown-rows.js';
-import { FollowedRelation } from './related.js';
+import { FollowedRelation, isReference } from './related.js';
 import { type Entity, entityOf, type FieldType, type Schema } from './schema.js';
 import { COMPARE, Unfilterable } from './unfilterable.js';
 
@@ -50,12 +50,13 @@ export function registerSchema(oso: FilteringEngine, schema: Schema): void {
       );
     }
     if (existing === undefined) {
-      oso.registerClass(entity.class, { name: entity.name, fields: fieldsOf(entity) });
+      oso.registerClass(entity.class, { name: entity.name, fields: fieldsOf(schema, entity) });
     }
   }
   readerOf(oso);
-  if (oso instanceof CompiledOso) oso.compareBy(present => equalityOf(() => schema, present));
-  else refuseOtherEquality(oso, schema);
+  if (oso instanceof CompiledOso) {
+    oso.compareBy(present => equalityOf(() => schema, present), isOsosButForRows);
+  } else refuseOtherEquality(oso, schema);
   // By `this`: a sibling of the Oso, with another policy, has the same method.
   oso.authorizedQuery = function (this: FilteringEngine, actor, action, resourceClass) {
     const { evaluator, text } = readerOf(this);
@@ -104,10 +105,12 @@ function refuseOtherEquality(oso: FilteringEngine, schema: Schema): void {
   };
 }
 
-function fieldsOf(entity: Entity): Map<string, Class | FollowedRelation> {
+function fieldsOf(schema: Schema, entity: Entity): Map<string, Class | FollowedRelation> {
   const fields = new Map<string, Class | FollowedRelation>();
   for (const [name, { type }] of entity.fields) fields.set(name, CLASSES[type.kind]);
-  for (const [name, relation] of entity.relations) fields.set(name, new FollowedRelation(entity, relation));
+  for (const [name, relation] of entity.relations) {
+    fields.set(name, new FollowedRelation(entity, relation, isReference(schema, relation)));
+  }
   return fields;
 }
 

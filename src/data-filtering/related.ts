@@ -1,6 +1,7 @@
 import { Relation } from 'oso';
 import { define, propertyOf } from '../own-properties.js';
-import type { Entity, EntityRelation, Field } from './schema.js';
+import { hasNul } from './condition/comparison.js';
+import type { Entity, EntityRelation, Field, FieldType, Schema } from './schema.js';
 
 /**
  * What a policy asks for by `expense.owner`: Oso hands it to the adapter as the value of a filter. The adapter takes what
@@ -10,11 +11,14 @@ export class RelationOf {
   readonly owner: object;
   readonly entity: Entity;
   readonly relation: EntityRelation;
+  /** See {@link isReference}. */
+  readonly isReference: boolean;
 
-  constructor(owner: object, entity: Entity, relation: EntityRelation) {
+  constructor(owner: object, entity: Entity, relation: EntityRelation, isReference: boolean) {
     this.owner = owner;
     this.entity = entity;
     this.relation = relation;
+    this.isReference = isReference;
   }
 
   /** What the property holds; undefined where it is not loaded. It may be a promise, of a relation that is lazy. */
@@ -61,22 +65,24 @@ export function isByKey({ kind, target: { key }, join }: EntityRelation): boolea
 export class FollowedRelation extends Relation {
   readonly #entity: Entity;
   readonly #relation: EntityRelation;
+  readonly #isReference: boolean;
 
-  constructor(entity: Entity, relation: EntityRelation) {
+  constructor(entity: Entity, relation: EntityRelation, isReference: boolean) {
     const getter = Symbol(`koa-oso: ${relation.name} of ${entity.name}`);
     define(entity.class.prototype, getter, {
       get(this: object) {
-        return new RelationOf(this, entity, relation);
+        return new RelationOf(this, entity, relation, isReference);
       },
     });
     super(relation.kind, relation.target.name, getter as unknown as string, relation.name);
     this.#entity = entity;
     this.#relation = relation;
+    this.#isReference = isReference;
   }
 
   /** The relation of one row. */
   of(owner: object): RelationOf {
-    return new RelationOf(owner, this.#entity, this.#relation);
+    return new RelationOf(owner, this.#entity, this.#relation, this.#isReference);
   }
 
   /** What Oso's engine is told of it. It reads only the kind and the class. */
@@ -90,4 +96,39 @@ export class FollowedRelation extends Relation {
       },
     };
   }
+}
+
+/**
+ * Whether the fields by which a relation is found tell all of the row but its other fields: its key, its class, and that it
+ * is there.
+ */
+export function isReference(schema: Schema, relation: EntityRelation): boolean {
+  const { guaranteed, target, join } = relation;
+  return (
+    guaranteed &&
+    isByKey(relation) &&
+    join.every(({ from, to }) => from.type.kind === to.type.kind && isPlain(from) && isPlain(to)) &&
+    ![...schema.values()].some(entity => entity.class.prototype instanceof target.class)
+  );
+}
+
+function isPlain({ toDatabase }: Field): boolean {
+  return toDatabase === undefined;
+}
+
+const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+const WHOLE = /^(?:0|-?[1-9]\d*)$/;
+
+/**
+ * Whether a value is one that the database gives back for a key just as it is, so that rows are told apart by it in JavaScript
+ * as they are in SQL. A whole number that is a text, say, is not.
+ */
+export function isExact(value: unknown, type: FieldType): boolean {
+  const { kind } = type;
+  if (kind === 'integer') {
+    return Number.isSafeInteger(value) && (value as number) >= type.min && (value as number) <= type.max;
+  }
+  if (typeof value !== 'string' || hasNul(value)) return false;
+  if (kind === 'uuid') return UUID.test(value);
+  return kind === 'bigint' ? WHOLE.test(value) : kind === 'text' || kind === 'enum';
 }

@@ -142,8 +142,16 @@ export class CompiledOso<
     return [...this.#fallbacks.values()];
   }
 
-  /** @internal Compares values by another function from now on, which is given the present one. */
-  compareBy(equalityWith: (present: HostEquality) => HostEquality): void {
+  /**
+   * @internal Compares values by another function from now on, which is given the present one.
+   *
+   * @param isOwn whether the present one is Oso's own but for rows, which equal only rows
+   */
+  compareBy(
+    equalityWith: (present: HostEquality) => HostEquality,
+    isOwn: (present: HostEquality) => boolean,
+  ): void {
+    this.#host.rowsEqualOnlyRows = isOwn(this.#host.equals);
     this.#host.equals = equalityWith(this.#host.equals);
   }
 

@@ -1,7 +1,7 @@
 import { type Data, Expense, Line, Membership, Organization, Tag, User } from './world.js';
 
-const ACME = '00000000-0000-4000-8000-000000000000';
-const SUB = 'a0b1c2d3-e4f5-4678-9abc-def012345678';
+export const ACME = '00000000-0000-4000-8000-000000000000';
+export const SUB = 'a0b1c2d3-e4f5-4678-9abc-def012345678';
 const GONE = 'ffffffff-ffff-4fff-bfff-ffffffffffff';
 
 /** The id of a user who tries to break out of the text of a query. */

@@ -68,6 +68,7 @@ export function arrayAdapter<Resource extends Row = Row>(
 ): EntityAdapter<Resource[], Resource> {
   const schema: Schema = describedSchema(description);
   return entityAdapter<Resource[], Resource>({
+    hasForeignKeys: false,
     select: (entity, condition) => {
       const rows = new CheckedArrays(arrays);
       const test = translate(condition, testsOf(rows));

@@ -175,6 +175,7 @@ export function drizzleAdapter(
   const entityOfQuery = new WeakMap<Subquery, Entity>();
 
   return entityAdapter<Subquery, object>({
+    hasForeignKeys: true,
     select: (entity, condition) => {
       if (schema.entities.get(entity.name) !== entity) throw errors.noAdapter();
       const row = { entity, number: 0 };

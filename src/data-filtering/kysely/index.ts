@@ -136,6 +136,7 @@ export function kyselyAdapter<DB, const Description extends SchemaDescription>(
   const untyped = db as unknown as Kysely<AnyDatabase>;
 
   return entityAdapter<AnyAuthorizedQuery<DB>, object>({
+    hasForeignKeys: true,
     select: (entity, condition) => {
       if (schema.get(entity.name)?.class !== entity.class) throw errors.noAdapter();
       const allowed = allowedRows(entity, condition, translation);

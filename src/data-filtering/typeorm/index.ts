@@ -127,6 +127,7 @@ export function typeormAdapter(
 ): EntityAdapter<SelectQueryBuilder<ObjectLiteral>, ObjectLiteral> {
   dialectOf(dataSource);
   return entityAdapter<SelectQueryBuilder<ObjectLiteral>, ObjectLiteral>({
+    hasForeignKeys: true,
     select: (entity, condition) => {
       const query = queryOf(dataSource, entity);
       const sql = new Sql(dataSource);

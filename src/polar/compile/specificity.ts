@@ -1,6 +1,7 @@
 import { constructorOf } from '../../guard/class-of.js';
 import { NotCovered } from '../errors.js';
 import { isThenable, type PolicyHost, type RegisteredClass } from '../values/host.js';
+import { RowReference } from '../values/relations.js';
 import { deref, Instance, type Value } from '../values/values.js';
 import type { CompiledRule } from './rule.js';
 
@@ -66,13 +67,14 @@ function isSubspecializer(
 ): boolean {
   if (left.kind === 'instance' && right.kind === 'instance') {
     if (!(arg instanceof Instance)) return false;
-    if (known === undefined && isThenable(arg.value))
+    const value = arg.value instanceof RowReference ? arg.value.key : arg.value;
+    if (known === undefined && isThenable(value))
       throw new NotCovered('a promise as the argument of a rule', undefined);
     if (left.tag === right.tag) {
       host.requireClass(left.tag as string);
       return right.fields < left.fields;
     }
-    const cls = known === undefined ? constructorOf(arg.value) : known.type?.cls;
+    const cls = known === undefined ? constructorOf(value) : known.type?.cls;
     return host.isNearer(cls, left.tag as string, right.tag as string);
   }
   if (left.kind === 'dictionary' && right.kind === 'dictionary') return right.fields < left.fields;

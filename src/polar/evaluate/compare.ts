@@ -1,6 +1,8 @@
+import { constructorOf } from '../../guard/class-of.js';
 import { NotCovered, runtimeError } from '../errors.js';
 import type { Comparison } from '../syntax/tree.js';
 import { isThenable } from '../values/host.js';
+import { RowReference } from '../values/relations.js';
 import { Unknown } from '../values/unknown.js';
 import {
   compareStrings,
@@ -95,8 +97,7 @@ export function compareInHost(
   if (right instanceof Unknown) {
     return compareUnknown(machine, right, FLIPPED[operator], unlike(machine, left), next);
   }
-  const a = operand(machine, left);
-  const b = operand(machine, right);
+  const [a, b] = byKeys(machine, operator, operand(machine, left), operand(machine, right));
   if (isThenable(a) || isThenable(b)) {
     return machine.suspend(
       Promise.resolve(a).then(async known => [known, await b] as const),
@@ -107,6 +108,33 @@ export function compareInHost(
     );
   }
   return compareValues(machine, operator, a, b, next);
+}
+
+/**
+ * Rows that are not loaded are compared by their keys, if the equality function looks at nothing else: that is if the other
+ * side is a row of the same class.
+ */
+function byKeys(
+  { host }: Machine,
+  operator: Comparison | '=',
+  left: unknown,
+  right: unknown,
+): readonly [unknown, unknown] {
+  if (!(left instanceof RowReference || right instanceof RowReference) || !asksForEquality(operator)) {
+    return [left, right];
+  }
+  const a = left instanceof RowReference ? left.key : left;
+  const b = right instanceof RowReference ? right.key : right;
+  const isOfOneClass = constructorOf(a) === constructorOf(b);
+  return isOfOneClass || (host.rowsEqualOnlyRows && !(isObject(a) && isObject(b))) ? [a, b] : [left, right];
+}
+
+function asksForEquality(operator: Comparison | '='): boolean {
+  return operator === '=' || operator === '==' || operator === '!=';
+}
+
+function isObject(value: unknown): boolean {
+  return typeof value === 'function' || (typeof value === 'object' && value !== null);
 }
 
 function compareValues(
@@ -137,6 +165,9 @@ function compareUnknown(
   other: unknown,
   next: Step,
 ): Step {
+  if (other instanceof RowReference && asksForEquality(operator)) {
+    return compareUnknown(machine, value, operator, other.key, next);
+  }
   if (isThenable(other)) {
     return machine.suspend(other, known => compareUnknown(machine, value, operator, known, next));
   }

@@ -2,6 +2,7 @@ import type { Relation } from 'oso';
 import { KwargsError } from '../../engine/oso-internals.js';
 import { NotCovered, runtimeError } from '../errors.js';
 import { isThenable } from '../values/host.js';
+import { RowReference } from '../values/relations.js';
 import type { Value } from '../values/values.js';
 import type { Machine, PlaceOf, Step } from './machine.js';
 
@@ -37,6 +38,9 @@ export function readAttribute(
   placeOf: PlaceOf | undefined,
   found: AttributeReader,
 ): Step {
+  if (receiver instanceof RowReference && receiver.knows(attribute.name) && !hasArguments(attribute)) {
+    return readAttribute(machine, receiver.key, attribute, placeOf, found);
+  }
   if (isThenable(receiver)) {
     return machine.suspend(receiver, awaited => readAttribute(machine, awaited, attribute, placeOf, found));
   }
@@ -52,6 +56,10 @@ export function readAttribute(
   );
 }
 
+function hasArguments({ args, named }: Attribute): boolean {
+  return args !== undefined || named;
+}
+
 function settle(
   machine: Machine,
   outcome: unknown,
@@ -64,7 +72,7 @@ function settle(
     }
     return found(machine, undefined);
   }
-  if (isThenable(outcome)) {
+  if (isThenable(outcome) && !(outcome instanceof RowReference)) {
     return machine.suspend(outcome, value =>
       value instanceof Missing ? settle(machine, value, placeOf, found) : found(machine, value),
     );
@@ -105,7 +113,8 @@ function relationOf(machine: Machine, receiver: unknown, name: string): Relation
 
 function related(machine: Machine, receiver: unknown, relation: Relation, name: string): unknown {
   const value = machine.relations.follow(receiver as object, relation);
-  return isThenable(value) ? Promise.resolve(value).catch(error => thrown(error, name)) : value;
+  if (!isThenable(value) || value instanceof RowReference) return value;
+  return Promise.resolve(value).catch(error => thrown(error, name));
 }
 
 function missing(name: string): Missing {

@@ -10,7 +10,7 @@ import { guardHost, makeDictionary } from '../../guard/guarded-host.js';
 import { Extent, itemsOf, refuseInexact, wellFormed } from '../../guard/limits.js';
 import { NotCovered } from '../errors.js';
 import { sortFields } from '../syntax/tree.js';
-import { Relations } from './relations.js';
+import { Relations, RowReference } from './relations.js';
 import { Unknown } from './unknown.js';
 import {
   Dictionary,
@@ -50,6 +50,8 @@ export class PolicyHost {
   #equals: HostEquality;
   readonly #differs: HostEquality | undefined;
   #hasRelations = false;
+  /** Only rows equal rows: of all else the equality says what Oso's own does, to which no object equals nil or a plain value. */
+  rowsEqualOnlyRows = false;
   /** How many of Oso's `Variable` were met in values, to know which lists and dictionaries hold any. */
   #variablesMet = 0;
   /** Oso's own registry, to which it only ever adds. */
@@ -135,7 +137,7 @@ export class PolicyHost {
   /** The registered class that made a value, or that the value is; undefined if there is none. */
   classOf(instance: Instance): RegisteredClass | undefined {
     if (instance.made) return undefined;
-    const { value } = instance;
+    const value = instance.value instanceof RowReference ? instance.value.key : instance.value;
     if (typeof value === 'object' && value !== null) {
       const type = this.#byPrototype.get(Object.getPrototypeOf(value));
       if (type !== undefined) return type;

@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import type { Oso, Relation } from 'oso';
 import { UnregisteredClassError } from '../../engine/oso-internals.js';
 
@@ -7,6 +8,36 @@ export interface RelationSource {
   follow(owner: object, relation: Relation): unknown;
   /** What is being loaded, for who has waited too long: "`owner` of Expense". Undefined if nothing is. */
   readonly loading: string | undefined;
+}
+
+/**
+ * A row that another one refers to by its key, and that is known to be there. Its class and its key are known, so that it is
+ * loaded only if more is asked of it: to `await` it is to load it.
+ */
+export abstract class RowReference implements PromiseLike<unknown> {
+  #row: Promise<unknown> | undefined;
+
+  /** An instance of the row's own class that holds nothing but the key. */
+  abstract readonly key: object;
+
+  /** Whether what the row has by a name is known from the key: a part of it, or a relation that is found by it. */
+  abstract knows(name: string): boolean;
+
+  protected abstract load(): Promise<unknown>;
+
+  // biome-ignore lint/suspicious/noThenProperty: whoever needs the row waits for it, as for a promise of the host
+  then<Value = unknown, Reason = never>(
+    onFulfilled?: ((row: unknown) => Value | PromiseLike<Value>) | null,
+    onRejected?: ((reason: unknown) => Reason | PromiseLike<Reason>) | null,
+  ): Promise<Value | Reason> {
+    this.#row ??= this.load();
+    return this.#row.then(onFulfilled, onRejected);
+  }
+
+  /** What `print` shows. */
+  [inspect.custom](): object {
+    return this.key;
+  }
 }
 
 /** An adapter that makes a {@link RelationSource} for each question. */
