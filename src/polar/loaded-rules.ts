@@ -1,7 +1,7 @@
 import { type EngineOwner, type LoadedPolicy, Seat } from '../engine/seat.js';
 import { type Policy, readPolicy } from './compile/policy.js';
 import { PolicySource } from './syntax/source.js';
-import type { Rule, Term } from './syntax/tree.js';
+import { partsOf, termsOf } from './syntax/tree.js';
 
 /** The rules that an Oso has loaded. Oso's engine keeps them to itself, so their text is noted on its way there. */
 export class LoadedRules {
@@ -46,24 +46,11 @@ export class LoadedRules {
     const names = new Set<string>();
     for (const rules of this.policy?.rules.values() ?? []) {
       for (const rule of rules) {
-        for (const term of termsOf(rule))
+        for (const term of termsOf(partsOf(rule))) {
           if (term.kind === 'variable' && term.name !== '_') names.add(term.name);
+        }
       }
     }
     return names;
-  }
-}
-
-function* termsOf(rule: Rule): Generator<Term> {
-  const open: Term[] = [rule.body];
-  for (const { term, specializer } of rule.parameters) {
-    open.push(term);
-    if (specializer !== undefined) open.push(specializer);
-  }
-  for (let term = open.pop(); term !== undefined; term = open.pop()) {
-    yield term;
-    if (term.kind === 'operation' || term.kind === 'call') open.push(...term.args);
-    else if (term.kind === 'list') open.push(...term.items);
-    else if (term.kind === 'dictionary' || term.kind === 'pattern') open.push(...term.fields.values());
   }
 }

@@ -6,7 +6,7 @@ import { UnreadablePolicyError } from '../syntax/lexer.js';
 import { parsePolicy } from '../syntax/parser.js';
 import { expandBlocks, type Unions } from '../syntax/resource-blocks.js';
 import { type PolicySource, placeOf } from '../syntax/source.js';
-import type { PatternTerm, ResourceBlock, Rule, Term } from '../syntax/tree.js';
+import { isLiteralFact, partsOf, type ResourceBlock, type Rule, termsOf } from '../syntax/tree.js';
 import type { PolicyHost } from '../values/host.js';
 import { Predicate } from './predicate.js';
 import type { Program } from './program.js';
@@ -48,34 +48,24 @@ export function readPolicy(sources: readonly PolicySource[]): Policy | UnreadPol
       else named.push(rule);
     }
   }
-  return { rules: byName, unions: expanded.unions, cuts: rules.some(({ body }) => cuts(body)) };
+  return {
+    rules: byName,
+    unions: expanded.unions,
+    cuts: rules.some(rule => !isLiteralFact(rule) && cuts(rule.body)),
+  };
 }
 
 /** Throws where a specializer or `matches` names a class that is not registered. */
 export function checkClasses({ rules, unions }: Policy, host: PolicyHost): void {
   for (const list of rules.values()) {
     for (const rule of list) {
-      for (const pattern of patternsOf(rule)) {
-        const { tag } = pattern;
+      if (isLiteralFact(rule)) continue;
+      for (const term of termsOf(partsOf(rule))) {
+        if (term.kind !== 'pattern') continue;
+        const { tag } = term;
         if (tag === undefined || unions.has(tag) || host.classNamed(tag) !== undefined) continue;
-        throw new UnregisteredClassError(tag, { rule: rule.name, ...placeOf(pattern) });
+        throw new UnregisteredClassError(tag, { rule: rule.name, ...placeOf(term) });
       }
-    }
-  }
-}
-
-function* patternsOf(rule: Rule): Generator<PatternTerm> {
-  const open: Term[] = [rule.body];
-  for (const { term, specializer } of rule.parameters) {
-    if (specializer !== undefined) open.push(specializer);
-    if (term.kind !== 'variable' && term.kind !== 'string') open.push(term);
-  }
-  for (let term = open.pop(); term !== undefined; term = open.pop()) {
-    if (term.kind === 'pattern') yield term;
-    if (term.kind === 'operation' || term.kind === 'call') for (const arg of term.args) open.push(arg);
-    else if (term.kind === 'list') for (const item of term.items) open.push(item);
-    else if (term.kind === 'dictionary' || term.kind === 'pattern') {
-      for (const field of term.fields.values()) open.push(field);
     }
   }
 }

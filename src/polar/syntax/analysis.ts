@@ -1,5 +1,5 @@
 import { isAnonymous } from './hoist.js';
-import type { Fields, RestTerm, Term, VariableTerm } from './tree.js';
+import { type Fields, type RestTerm, type Term, termsOf, type VariableTerm } from './tree.js';
 
 /** A text that is the same for two terms exactly where Polar takes them for the same term. */
 export function termKey(term: Term): string {
@@ -57,11 +57,6 @@ export function findTwin(body: Term): Term | undefined {
 
 /** Whether a condition cuts, at any depth. */
 export function cuts(body: Term): boolean {
-  const open: Term[] = [body];
-  for (let term = open.pop(); term !== undefined; term = open.pop()) {
-    if (term.kind !== 'operation') continue;
-    if (term.operator === 'cut') return true;
-    open.push(...term.args);
-  }
+  for (const term of termsOf([body])) if (term.kind === 'operation' && term.operator === 'cut') return true;
   return false;
 }

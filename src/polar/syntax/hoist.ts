@@ -1,6 +1,15 @@
 import { isOperation } from './parser.js';
 import type { Located } from './source.js';
-import type { Fields, ListTerm, Operation, Operator, Parameter, Rule, Term } from './tree.js';
+import {
+  type Fields,
+  isLiteralFact,
+  type ListTerm,
+  type Operation,
+  type Operator,
+  type Parameter,
+  type Rule,
+  type Term,
+} from './tree.js';
 
 /**
  * Polar evaluates `f(x.y + 1)` as `v = x.y and w = v + 1 and f(w)`: look-ups, arithmetic and `new` are lifted out of the
@@ -8,7 +17,7 @@ import type { Fields, ListTerm, Operation, Operator, Parameter, Rule, Term } fro
  * Which side of the expression they land on decides what runs first, and so it follows Oso to the letter.
  */
 export function hoistRule(rule: Rule): Rule {
-  if (rule.body.args.length === 0 && rule.parameters.every(isPlain)) return rule;
+  if (isLiteralFact(rule)) return rule;
   const hoister = new Hoister();
   const body = hoister.conjunction(rule.body) as Operation;
   const [parameters, lifted] = hoister.collect(() => rule.parameters.map(each => hoister.parameter(each)));
@@ -18,12 +27,6 @@ export function hoistRule(rule: Rule): Rule {
 
 export function hoistQuery(term: Term): Term {
   return new Hoister().conjunction(term);
-}
-
-function isPlain({ term, specializer }: Parameter): boolean {
-  return (
-    specializer === undefined && (term.kind === 'string' || term.kind === 'number' || term.kind === 'boolean')
-  );
 }
 
 /** Variables made here start with an underscore and hold a space, so that no policy can name them. */

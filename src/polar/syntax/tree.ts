@@ -162,6 +162,42 @@ export function sortFields<Value>(fields: Map<string, Value>): Map<string, Value
   return new Map([...fields].sort(([left], [right]) => compareNames(left, right)));
 }
 
+/** Whether a rule is a fact of single literals, as most rules of a large policy are: there is nothing to find in it. */
+export function isLiteralFact({ body, parameters }: Rule): boolean {
+  return body.args.length === 0 && parameters.every(isLiteral);
+}
+
+function isLiteral({ term, specializer }: Parameter): boolean {
+  return (
+    specializer === undefined && (term.kind === 'string' || term.kind === 'number' || term.kind === 'boolean')
+  );
+}
+
+/** The terms that a rule is made of: its body and its head. */
+export function partsOf({ body, parameters }: Rule): Term[] {
+  const parts: Term[] = [body];
+  for (const { term, specializer } of parameters) {
+    if (specializer !== undefined) parts.push(specializer);
+    parts.push(term);
+  }
+  return parts;
+}
+
+/** Every term in the given ones, however deep, and these themselves. */
+export function termsOf(roots: readonly Term[]): readonly Term[] {
+  const terms: Term[] = [];
+  const open = [...roots];
+  for (let term = open.pop(); term !== undefined; term = open.pop()) {
+    terms.push(term);
+    if (term.kind === 'operation' || term.kind === 'call') for (const arg of term.args) open.push(arg);
+    else if (term.kind === 'list') for (const item of term.items) open.push(item);
+    else if (term.kind === 'dictionary' || term.kind === 'pattern') {
+      for (const field of term.fields.values()) open.push(field);
+    }
+  }
+  return terms;
+}
+
 /** Whether a term is made of literals alone. */
 export function isGroundTerm(term: Term): boolean {
   switch (term.kind) {

@@ -227,8 +227,17 @@ export function holdsOpenVariable(value: Value, meter: Meter): boolean {
   return some(value, part => part instanceof LogicVariable, meter);
 }
 
-/** Whether something is true of a value or of any part of it. */
-function some(value: Value, test: (part: Value) => boolean, meter: Meter): boolean {
+/**
+ * Whether something is true of a value or of any part of it.
+ *
+ * @param isClosed leaves the parts of a part out
+ */
+function some(
+  value: Value,
+  test: (part: Value) => boolean,
+  meter: Meter,
+  isClosed?: (part: Value) => boolean,
+): boolean {
   const first = deref(value);
   if (test(first)) return true;
   if (!hasParts(first)) return false;
@@ -240,10 +249,14 @@ function some(value: Value, test: (part: Value) => boolean, meter: Meter): boole
     const part = deref(top);
     found = test(part);
     if (++seen > MAX_NODES) throw new NotCovered('a value that holds itself', undefined);
-    pushParts(open, part);
+    if (isClosed === undefined || !isClosed(part)) pushParts(open, part);
   }
   meter.visit(seen + open.length);
   return found;
+}
+
+function isPure(value: Value): boolean {
+  return (value instanceof List || value instanceof Dictionary) && value.pure;
 }
 
 function hasParts(value: Value): boolean {
@@ -253,18 +266,7 @@ function hasParts(value: Value): boolean {
 
 /** Whether a variable is found in a value. */
 export function occursIn(value: Value, variable: LogicVariable, meter: Meter): boolean {
-  const open: Value[] = [];
-  let seen = 0;
-  pushParts(open, value);
-  for (let top = open.pop(); top !== undefined; top = open.pop()) {
-    const next = deref(top);
-    if (next === variable) return true;
-    seen++;
-    if ((next instanceof List || next instanceof Dictionary) && next.pure) continue;
-    pushParts(open, next);
-  }
-  meter.visit(seen);
-  return false;
+  return some(value, part => part === variable, meter, isPure);
 }
 
 function pushParts(open: Value[], value: Value): void {
