@@ -89,30 +89,73 @@ export interface AskerOutcome {
   watch<Result>(verb: string, answer: Promise<Result>): Promise<Result>;
 }
 
-interface Verb {
-  /** The rule of the policy that it asks. */
-  rule: string;
-  /** Whether the question names an action. */
-  hasAction: boolean;
-  /** Whether it asks for a collection, and not for yes or no. */
-  collects: boolean;
+/** What the policy is asked. */
+interface Question {
+  readonly actor: unknown;
+  readonly action: unknown;
+  readonly resource: unknown;
+  readonly field: string | undefined;
+  readonly allowWildcard: boolean;
 }
 
+type Ask = (oso: PolicyEngine, question: Question) => Promise<unknown>;
+
+interface Verb {
+  /** The rule of the policy that it asks. */
+  readonly rule: string;
+  /** Whether the question names an action. */
+  readonly hasAction: boolean;
+  /** Whether it asks for a collection, and not for yes or no. */
+  readonly collects: boolean;
+  readonly ask: Ask;
+}
+
+const isAllowed: Ask = (oso, { actor, action, resource }) => oso.isAllowed(actor, action, resource);
+
 const VERBS: Record<DecisionKind, Verb> = {
-  authorize: { rule: 'allow', hasAction: true, collects: false },
-  check: { rule: 'allow', hasAction: true, collects: false },
-  isAllowed: { rule: 'allow', hasAction: true, collects: false },
-  authorizeRequest: { rule: 'allow_request', hasAction: false, collects: false },
-  authorizeField: { rule: 'allow_field', hasAction: true, collects: false },
-  authorizedActions: { rule: 'allow', hasAction: false, collects: true },
-  authorizedFields: { rule: 'allow_field', hasAction: true, collects: true },
-  authorizedQuery: { rule: 'allow', hasAction: true, collects: true },
-  authorizedResources: { rule: 'allow', hasAction: true, collects: true },
+  authorize: { rule: 'allow', hasAction: true, collects: false, ask: isAllowed },
+  check: { rule: 'allow', hasAction: true, collects: false, ask: isAllowed },
+  isAllowed: { rule: 'allow', hasAction: true, collects: false, ask: isAllowed },
+  authorizeRequest: {
+    rule: 'allow_request',
+    hasAction: false,
+    collects: false,
+    ask: (oso, { actor, resource }) => oso.queryRuleOnce('allow_request', actor, resource),
+  },
+  authorizeField: {
+    rule: 'allow_field',
+    hasAction: true,
+    collects: false,
+    ask: (oso, { actor, action, resource, field }) =>
+      oso.queryRuleOnce('allow_field', actor, action, resource, requireField(field)),
+  },
+  authorizedActions: {
+    rule: 'allow',
+    hasAction: false,
+    collects: true,
+    ask: (oso, { actor, resource, allowWildcard }) =>
+      oso.authorizedActions(actor, resource, { allowWildcard }),
+  },
+  authorizedFields: {
+    rule: 'allow_field',
+    hasAction: true,
+    collects: true,
+    ask: (oso, { actor, action, resource, allowWildcard }) =>
+      oso.authorizedFields(actor, action, resource, { allowWildcard }),
+  },
+  authorizedQuery: {
+    rule: 'allow',
+    hasAction: true,
+    collects: true,
+    ask: (oso, { actor, action, resource }) => oso.authorizedQuery(actor, action, requireClass(resource)),
+  },
+  authorizedResources: {
+    rule: 'allow',
+    hasAction: true,
+    collects: true,
+    ask: (oso, { actor, action, resource }) => oso.authorizedResources(actor, action, requireClass(resource)),
+  },
 };
-
-type Ask<Answer> = (oso: PolicyEngine, actor: unknown, action: unknown, resource: unknown) => Promise<Answer>;
-
-const ALLOW: Ask<boolean> = (oso, actor, action, resource) => oso.isAllowed(actor, action, resource);
 
 /**
  * The verbs of authorization. A handler meets them as `ctx.oso`, which is a {@link RequestOso}; what runs outside of a request
@@ -156,7 +199,7 @@ export class Verbs<Actor = DefaultActor, Action = DefaultAction, InRequest exten
     resource: unknown,
     ...[options]: Asking<InRequest, Action, AuthorizeOptions<Actor, Action>>
   ): Promise<void> {
-    return this.#asker.outcome.enforce(this.#authorize('authorize', resource, options, ALLOW));
+    return this.#asker.outcome.enforce(this.#authorize('authorize', resource, options));
   }
 
   /**
@@ -180,7 +223,7 @@ export class Verbs<Actor = DefaultActor, Action = DefaultAction, InRequest exten
     resource: unknown,
     ...[options]: Asking<InRequest, Action, AuthorizeOptions<Actor, Action>>
   ): Promise<void> {
-    return this.#asker.outcome.expectHandled(this.#authorize('check', resource, options, ALLOW));
+    return this.#asker.outcome.expectHandled(this.#authorize('check', resource, options));
   }
 
   /**
@@ -197,16 +240,7 @@ export class Verbs<Actor = DefaultActor, Action = DefaultAction, InRequest exten
     field: string,
     ...[options]: Asking<InRequest, Action, AuthorizeOptions<Actor, Action>>
   ): Promise<void> {
-    return this.#asker.outcome.enforce(
-      this.#authorize(
-        'authorizeField',
-        resource,
-        options,
-        async (oso, actor, action, asked) =>
-          oso.queryRuleOnce('allow_field', actor, action, asked, requireField(field)),
-        field,
-      ),
-    );
+    return this.#asker.outcome.enforce(this.#authorize('authorizeField', resource, options, field));
   }
 
   /**
@@ -256,13 +290,10 @@ export class Verbs<Actor = DefaultActor, Action = DefaultAction, InRequest exten
     resource: unknown,
     options: ActorOption<Actor> & WildcardOption = {},
   ): Promise<Set<Action | '*'>> {
-    const { allowWildcard = false } = given(options);
     return this.#asker.outcome.watch(
       'authorizedActions(…)',
-      this.#collect('authorizedActions', resource, options, (oso, actor, _, asked) =>
-        oso.authorizedActions(actor, asked, { allowWildcard }),
-      ),
-    ) as Promise<Set<Action | '*'>>;
+      this.#collect<Set<Action | '*'>>('authorizedActions', resource, options),
+    );
   }
 
   /**
@@ -275,13 +306,10 @@ export class Verbs<Actor = DefaultActor, Action = DefaultAction, InRequest exten
     resource: unknown,
     ...[options]: Asking<InRequest, Action, DecisionOptions<Actor, Action> & WildcardOption>
   ): Promise<Set<string>> {
-    const { allowWildcard = false } = given(options ?? {}) as WildcardOption;
     return this.#asker.outcome.watch(
       'authorizedFields(…)',
-      this.#collect('authorizedFields', resource, options, (oso, actor, action, asked) =>
-        oso.authorizedFields(actor, action, asked, { allowWildcard }),
-      ),
-    ) as Promise<Set<string>>;
+      this.#collect<Set<string>>('authorizedFields', resource, options),
+    );
   }
 
   /**
@@ -313,9 +341,7 @@ export class Verbs<Actor = DefaultActor, Action = DefaultAction, InRequest exten
   ): Promise<unknown> {
     return this.#asker.outcome.enforceList(
       'authorizedQuery(…)',
-      this.#authorizeList('authorizedQuery', resourceClass, options, async (oso, actor, action) =>
-        oso.authorizedQuery(actor, action, requireClass(resourceClass)),
-      ),
+      this.#authorizeList('authorizedQuery', resourceClass, options),
     );
   }
 
@@ -333,19 +359,13 @@ export class Verbs<Actor = DefaultActor, Action = DefaultAction, InRequest exten
   ): Promise<Resource[]> {
     return this.#asker.outcome.enforceList(
       'authorizedResources(…)',
-      this.#authorizeList('authorizedResources', resourceClass, options, async (oso, actor, action) =>
-        oso.authorizedResources(actor, action, requireClass(resourceClass)),
-      ),
-    ) as Promise<Resource[]>;
+      this.#authorizeList<Resource[]>('authorizedResources', resourceClass, options),
+    );
   }
 
   /** @internal Asks about the request itself. */
   protected askAboutRequest(request: HttpRequest, options: ActorOption<Actor>): Promise<void> {
-    return this.#asker.outcome.enforce(
-      this.#authorize('authorizeRequest', request, options, (oso, actor, _, asked) =>
-        oso.queryRuleOnce('allow_request', actor, asked),
-      ),
-    );
+    return this.#asker.outcome.enforce(this.#authorize('authorizeRequest', request, options));
   }
 
   /** @internal Whether resources that may not be read are hidden. */
@@ -357,38 +377,35 @@ export class Verbs<Actor = DefaultActor, Action = DefaultAction, InRequest exten
     kind: DecisionKind,
     resource: unknown,
     options: AuthorizeOptions<Actor, Action> = {},
-    ask: Ask<boolean>,
     field?: string,
   ): Promise<void> {
-    const conclude = (_answer: boolean, decision: Decision): undefined | Promise<never> => {
+    const conclude = (_answer: unknown, decision: Decision): undefined | Promise<never> => {
       if (!decision.allowed) return this.#deny(decision, this.checksRead(options));
       this.#asker.record.authorized = true;
     };
-    return this.#ask(kind, resource, options, ask, conclude, field);
+    return this.#ask(kind, resource, options, conclude, field);
   }
 
   #isAllowed(resource: unknown, options: DecisionOptions<Actor, Action> = {}): Promise<boolean> {
-    return this.#ask('isAllowed', resource, options, ALLOW, (_answer, { allowed }) => allowed);
+    return this.#ask('isAllowed', resource, options, (_answer, { allowed }) => allowed);
   }
 
   #collect<Answer>(
     kind: DecisionKind,
     resource: unknown,
-    options: DecisionOptions<Actor, Action> = {},
-    ask: Ask<Answer>,
+    options: DecisionOptions<Actor, Action> & WildcardOption = {},
   ): Promise<Answer> {
-    return this.#ask(kind, resource, options, ask, answer => answer);
+    return this.#ask(kind, resource, options, answer => answer as Answer);
   }
 
   #authorizeList<Answer>(
     kind: DecisionKind,
     resourceClass: ResourceClass,
     options: DecisionOptions<Actor, Action> = {},
-    ask: Ask<Answer>,
   ): Promise<Answer> {
-    return this.#ask(kind, resourceClass, options, ask, answer => {
+    return this.#ask(kind, resourceClass, options, answer => {
       this.#asker.record.authorized = true;
-      return answer;
+      return answer as Answer;
     });
   }
 
@@ -397,17 +414,17 @@ export class Verbs<Actor = DefaultActor, Action = DefaultAction, InRequest exten
    *
    * Every decision comes by here, so that what makes a promise is kept to what has to wait.
    */
-  async #ask<Answer, Result>(
+  async #ask<Result>(
     kind: DecisionKind,
     resource: unknown,
-    options: DecisionOptions<Actor, Action>,
-    ask: Ask<Answer>,
-    conclude: (answer: Answer, decision: Decision) => Result | Promise<Result>,
+    options: DecisionOptions<Actor, Action> & WildcardOption,
+    conclude: (answer: unknown, decision: Decision) => Result | Promise<Result>,
     field?: string,
   ): Promise<Result> {
     const asker = this.#asker;
-    const { rule, hasAction, collects } = VERBS[kind];
+    const { rule, hasAction, collects, ask } = VERBS[kind];
     const asking = given(options);
+    const { allowWildcard = false } = asking;
     const asked = asker.resourceOf(resource);
     const action = hasAction ? this.#actionOf(asking) : undefined;
     const found = this.#actorOf(asking);
@@ -417,9 +434,9 @@ export class Verbs<Actor = DefaultActor, Action = DefaultAction, InRequest exten
     const { engine } = seat;
 
     const start = performance.now();
-    let answer: Answer;
+    let answer: unknown;
     try {
-      answer = await ask(oso, actor, action, asked);
+      answer = await ask(oso, { actor, action, resource: asked, field, allowWildcard });
     } catch (error) {
       throw engineError(rule, error, engine);
     }
