@@ -43,6 +43,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'data-filtering': [
     'core/errors',
     'core/options',
+    'type core/policy-engine',
     'polar/syntax',
     'engine/oso-internals',
     'core/own-properties',

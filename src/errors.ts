@@ -321,6 +321,14 @@ export const errors = {
     );
   },
 
+  noTransactions(): KoaOsoError {
+    return new KoaOsoError(
+      'ERR_KOA_OSO_INVALID_ARGUMENT',
+      'This Oso knows of no database, so it has no transactions. Call registerEntities(oso, …) of koa-oso/typeorm, ' +
+        'koa-oso/kysely or koa-oso/drizzle before using(…).',
+    );
+  },
+
   /**
    * @param question as it stands in the code: `ctx.oso.isAllowed(…)`
    * @param effect what was done about it

@@ -25,6 +25,29 @@ export type PolicyEngine = Pick<
   | 'registerClass'
 >;
 
+/** A data filtering adapter that can ask inside of a transaction. */
+export interface TransactionalAdapter {
+  /**
+   * What runs a question so that all it asks of the database is asked inside of a transaction.
+   *
+   * @throws {KoaOsoError} `ERR_KOA_OSO_INVALID_ARGUMENT` if it is not a transaction of the adapter's database
+   */
+  readonly within: (transaction: unknown) => RunWithin;
+}
+
+export type RunWithin = <Answer>(ask: () => Promise<Answer>) => Promise<Answer>;
+
+/**
+ * What runs a question of an Oso inside of a transaction.
+ *
+ * @throws {KoaOsoError} `ERR_KOA_OSO_INVALID_ARGUMENT` if it is not a transaction, or the Oso knows of no database
+ */
+export function runWithin(oso: PolicyEngine, transaction: unknown): RunWithin {
+  const { within } = oso.getHost().adapter as Partial<TransactionalAdapter>;
+  if (within === undefined) throw errors.noTransactions();
+  return within(transaction);
+}
+
 const prepared = new WeakSet<PolicyEngine>();
 
 /**

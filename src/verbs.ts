@@ -9,7 +9,13 @@ import type {
 import { errors } from './errors.js';
 import { HttpRequest } from './http-request.js';
 import { given } from './options.js';
-import { engineError, type HeldPolicy, type PolicyEngine } from './policy-engine.js';
+import {
+  engineError,
+  type HeldPolicy,
+  type PolicyEngine,
+  type RunWithin,
+  runWithin,
+} from './policy-engine.js';
 import type { Settings } from './settings.js';
 import type { DefaultAction, DefaultActor, ListQuery } from './types.js';
 
@@ -169,15 +175,42 @@ const VERBS: Record<DecisionKind, Verb> = {
  */
 export class Verbs<Actor = DefaultActor, Action = DefaultAction, InRequest extends boolean = false> {
   readonly #asker: Asker;
+  /** What runs questions inside of a transaction. */
+  readonly #within: RunWithin | undefined;
 
   /** @internal Made by `koaOso.middleware()`, and by `koaOso.for(actor)`. */
-  constructor(asker: Asker) {
+  constructor(asker: Asker, within?: RunWithin) {
     this.#asker = asker;
+    this.#within = within;
   }
 
   /** What has been decided so far; in a request the same object as `ctx.state.oso`. */
   get state(): AuthorizationState {
     return this.#asker.record.view;
+  }
+
+  /**
+   * The same verbs inside of a transaction: relations that the policy follows are loaded in it, and lists are its queries. So the
+   * policy sees what the transaction has changed, and needs no second connection. What is asked counts as if it was asked here.
+   *
+   * The data source has to be known: `registerEntities` of `koa-oso/typeorm`, `koa-oso/kysely` or `koa-oso/drizzle`. The actor
+   * is found as ever. Ask while the transaction is open.
+   *
+   * @param transaction what the callback of the transaction is given: TypeORM's `EntityManager`, Kysely's `Transaction`,
+   *   Drizzle's `tx`
+   * @throws {KoaOsoError} `ERR_KOA_OSO_INVALID_ARGUMENT` if it is none of these, or the data source is not known;
+   *   `ERR_KOA_OSO_NO_OSO` if there is no Oso
+   * @example
+   * await dataSource.transaction(async manager => {
+   *   const expense = await manager.findOneByOrFail(Expense, { id });
+   *   await ctx.oso.using(manager).authorize(expense, { action: 'approve' });
+   *   await manager.update(Expense, id, { status: 'approved' });
+   * });
+   */
+  using(transaction: unknown): Verbs<Actor, Action, InRequest> {
+    const { oso } = this.#asker.settings;
+    if (oso === undefined) throw errors.noOso();
+    return new Verbs<Actor, Action, InRequest>(this.#asker, runWithin(oso, transaction));
   }
 
   /**
@@ -436,7 +469,10 @@ export class Verbs<Actor = DefaultActor, Action = DefaultAction, InRequest exten
     const start = performance.now();
     let answer: unknown;
     try {
-      answer = await ask(oso, { actor, action, resource: asked, field, allowWildcard });
+      const question = { actor, action, resource: asked, field, allowWildcard };
+      answer = await (this.#within === undefined
+        ? ask(oso, question)
+        : this.#within(() => ask(oso, question)));
     } catch (error) {
       throw engineError(rule, error, engine);
     }

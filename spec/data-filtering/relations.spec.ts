@@ -171,12 +171,15 @@ describe('the relations that one question follows', () => {
       const oso = new CompiledOso({ budget: { milliseconds: 20 } });
       registerSchema(oso, describedSchema(description));
       oso.setDataFilteringAdapter(
-        entityAdapter({
-          select: () => [],
-          execute: async () => [],
-          load: () => new Promise(() => {}),
-          hasForeignKeys: false,
-        }),
+        entityAdapter(
+          {
+            select: () => [],
+            execute: async () => [],
+            load: () => new Promise(() => {}),
+            hasForeignKeys: false,
+          },
+          () => expect.fail('no transaction'),
+        ),
       );
       await oso.loadStr('allow(_, _, expense: Expense) if expense.owner.id = "ann";');
       const expense = Object.assign(new description.Expense.class(), { id: 1, ownerId: 'a secret' });

@@ -1,4 +1,6 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Oso } from 'oso';
+import type { TransactionalAdapter } from '../policy-engine.js';
 import type { Condition } from './condition/condition.js';
 import { errors } from './errors.js';
 import { LoadedRows } from './loaded-rows.js';
@@ -15,7 +17,7 @@ type OsoAdapter<Query, Row> = Parameters<
  * @typeParam Query what `authorizedQuery` answers with
  * @typeParam Row what `authorizedResources` answers with, in an array
  */
-export interface EntityAdapter<Query, Row> extends OsoAdapter<Query, Row> {
+export interface EntityAdapter<Query, Row> extends OsoAdapter<Query, Row>, TransactionalAdapter {
   /** Runs a query that {@link EntityAdapter.buildQuery} or `authorizedQuery` made. Any Oso takes the adapter, whatever its type arguments. */
   readonly executeQuery: (query: unknown) => Promise<Row[]>;
   /** @internal The query for those rows of an entity for which the condition holds. */
@@ -27,11 +29,11 @@ export interface EntityAdapter<Query, Row> extends OsoAdapter<Query, Row> {
 /** What an ORM or query builder does for an adapter. */
 export interface DataSourceAccess<Query, Row> {
   /** The query for those rows of an entity for which the condition holds. */
-  select(entity: Entity, condition: Condition): Query;
+  readonly select: (entity: Entity, condition: Condition) => Query;
   /** Runs such a query. */
-  execute(query: Query): Promise<Row[]>;
+  readonly execute: (query: Query) => Promise<Row[]>;
   /** Loads what a relation of a row leads to: rows, or nothing, or a promise of them. */
-  load(related: RelationOf): Promise<readonly unknown[]>;
+  readonly load: (related: RelationOf) => Promise<readonly unknown[]>;
   /** Whether a foreign key always leads to its row: arrays have none. */
   readonly hasForeignKeys: boolean;
 }
@@ -47,14 +49,31 @@ class RelationQuery {
   }
 }
 
-/** Makes the adapter of a data source. */
-export function entityAdapter<Query, Row>(access: DataSourceAccess<Query, Row>): EntityAdapter<Query, Row> {
-  const relations = () => new LoadedRows(related => access.load(related), access.hasForeignKeys);
+/**
+ * Makes the adapter of a data source.
+ *
+ * @param access outside of transactions
+ * @param accessIn the same inside of a transaction; throws if what it is given is none
+ */
+export function entityAdapter<Query, Row>(
+  access: DataSourceAccess<Query, Row>,
+  accessIn: (transaction: unknown) => DataSourceAccess<Query, Row>,
+): EntityAdapter<Query, Row> {
+  const inside = new AsyncLocalStorage<DataSourceAccess<Query, Row>>();
+  const current = () => inside.getStore() ?? access;
+  const relations = () => {
+    const { load, hasForeignKeys } = current();
+    return new LoadedRows(load, hasForeignKeys);
+  };
   // Oso has a registry of classes for each question, and hands it on with each filter: that tells the questions apart.
   const rowsOfQuestions = new WeakMap<object, LoadedRows>();
   return {
     relations,
-    select: (entity, condition) => access.select(entity, condition),
+    select: (entity, condition) => current().select(entity, condition),
+    within: transaction => {
+      const transactional = accessIn(transaction);
+      return ask => inside.run(transactional, ask);
+    },
     // Lists do not come this way: with entities registered, authorizedQuery calls select. What Oso asks for here is what
     // a relation leads to, where a policy follows it from a row that is there.
     buildQuery: ({ conditions, types }) => {
@@ -66,7 +85,7 @@ export function entityAdapter<Query, Row>(access: DataSourceAccess<Query, Row>):
       return new RelationQuery(rows, value) as Query;
     },
     executeQuery: async query => {
-      if (!(query instanceof RelationQuery)) return access.execute(query as Query);
+      if (!(query instanceof RelationQuery)) return current().execute(query as Query);
       const { rows, related } = query;
       const found = await rows.related(related);
       // Oso expects exactly one row of a relation to one: nil, where there is none.

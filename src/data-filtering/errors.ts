@@ -45,6 +45,13 @@ export const errors = {
     );
   },
 
+  /** @param hint what to pass, and where it is had from */
+  notATransaction(hint: string): KoaOsoError {
+    return coreErrors.invalidArgument(
+      `What was given to using(…) is not a transaction of this database. ${hint}`,
+    );
+  },
+
   notRegistered(): KoaOsoError {
     return coreErrors.invalidArgument(
       'The adapter was asked for a list by an Oso that does not know its entities. ' +

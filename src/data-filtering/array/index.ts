@@ -67,17 +67,24 @@ export function arrayAdapter<Resource extends Row = Row>(
   arrays: Arrays,
 ): EntityAdapter<Resource[], Resource> {
   const schema: Schema = describedSchema(description);
-  return entityAdapter<Resource[], Resource>({
-    hasForeignKeys: false,
-    select: (entity, condition) => {
-      const rows = new CheckedArrays(arrays);
-      const test = translate(condition, testsOf(rows));
-      const allowed = (row: Row) => test(new Map([[0, row]]));
-      return rows.of(schema.get(entity.name) ?? entity).filter(allowed) as Resource[];
+  return entityAdapter<Resource[], Resource>(
+    {
+      hasForeignKeys: false,
+      select: (entity, condition) => {
+        const rows = new CheckedArrays(arrays);
+        const test = translate(condition, testsOf(rows));
+        const allowed = (row: Row) => test(new Map([[0, row]]));
+        return rows.of(schema.get(entity.name) ?? entity).filter(allowed) as Resource[];
+      },
+      execute: async rows => rows,
+      load: async ({ owner, relation }) => new CheckedArrays(arrays).related(owner, relation),
     },
-    execute: async rows => rows,
-    load: async ({ owner, relation }) => new CheckedArrays(arrays).related(owner, relation),
-  });
+    noTransactions,
+  );
+}
+
+function noTransactions(): never {
+  throw errors.invalidArgument('Rows in arrays have no transactions. Ask without using(…).');
 }
 
 /** The rows as they are during one query, each looked at once: whether it is as its description says. */

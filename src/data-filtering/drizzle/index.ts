@@ -15,16 +15,18 @@ import {
   PgDatabase,
   type SubqueryWithSelection as PgSubquery,
   PgTable,
+  PgTransaction,
 } from 'drizzle-orm/pg-core';
 import {
   BaseSQLiteDatabase,
   type SubqueryWithSelection as SQLiteSubquery,
   type SQLiteTable,
   type SQLiteTimestamp,
+  SQLiteTransaction,
 } from 'drizzle-orm/sqlite-core';
 import type { Class } from 'oso';
 import { propertyOf } from '../../own-properties.js';
-import { type EntityAdapter, entityAdapter } from '../adapter.js';
+import { type DataSourceAccess, type EntityAdapter, entityAdapter } from '../adapter.js';
 import { checkSchema, quoted } from '../check-entities.js';
 import { requireValue } from '../check-value.js';
 import { always, and, type Condition, type RowVariable, whereNull } from '../condition/condition.js';
@@ -168,13 +170,11 @@ export function drizzleAdapter(
 ): EntityAdapter<Subquery, object> {
   const schema = drizzleSchema(entities);
   requireDialect(db, schema.dialect);
-  // The two kinds of databases are asked by the same methods; only their types have nothing to do with each other.
-  const database = db as unknown as AnyDatabase;
   const pieces = drizzlePieces(schema);
   const translation = sqlTranslation(pieces);
   const entityOfQuery = new WeakMap<Subquery, Entity>();
 
-  return entityAdapter<Subquery, object>({
+  const accessBy = (database: AnyDatabase): DataSourceAccess<Subquery, object> => ({
     hasForeignKeys: true,
     select: (entity, condition) => {
       if (schema.entities.get(entity.name) !== entity) throw errors.noAdapter();
@@ -215,6 +215,17 @@ export function drizzleAdapter(
       );
     },
   });
+  return entityAdapter(accessBy(db as unknown as AnyDatabase), transaction =>
+    accessBy(requireTransaction(schema.dialect, transaction)),
+  );
+}
+
+/** A transaction of Drizzle's, on a database of the same kind: Drizzle does not tell of which one. */
+function requireTransaction(dialect: SqlDialect, transaction: unknown): AnyDatabase {
+  if (is(transaction, dialect === 'postgresql' ? PgTransaction : SQLiteTransaction)) {
+    return transaction as unknown as AnyDatabase;
+  }
+  throw errors.notATransaction('Pass the tx that db.transaction(async tx => …) hands to you.');
 }
 
 /**
@@ -241,6 +252,7 @@ export function instancesOf<Instance extends object>(
   return instances(entity, rows) as Instance[];
 }
 
+/** The two kinds of databases are asked by the same methods; only their types have nothing to do with each other. */
 type AnyDatabase = PgDatabase<never>;
 
 function where(condition: Condition, translation: Translation<SQL>): SQL | undefined {

@@ -13,7 +13,7 @@ import {
 } from 'kysely';
 import type { Class } from 'oso';
 import { propertyOf } from '../../own-properties.js';
-import { type EntityAdapter, entityAdapter } from '../adapter.js';
+import { type DataSourceAccess, type EntityAdapter, entityAdapter } from '../adapter.js';
 import { checkSchema } from '../check-entities.js';
 import { requireValue } from '../check-value.js';
 import { always, and, type Condition, type RowVariable, whereNull } from '../condition/condition.js';
@@ -130,12 +130,12 @@ export function kyselyAdapter<DB, const Description extends SchemaDescription>(
   description: Description & CheckedDescription<DB, Description>,
 ): EntityAdapter<AnyAuthorizedQuery<DB>, object> {
   const schema = describedSchema(description);
-  const pieces = kyselyPieces(dialectOf(db));
+  const dialect = dialectOf(db);
+  const pieces = kyselyPieces(dialect);
   const translation = sqlTranslation(pieces);
   const entities = new WeakMap<object, Entity>();
-  const untyped = db as unknown as Kysely<AnyDatabase>;
 
-  return entityAdapter<AnyAuthorizedQuery<DB>, object>({
+  const accessBy = (untyped: Kysely<AnyDatabase>): DataSourceAccess<AnyAuthorizedQuery<DB>, object> => ({
     hasForeignKeys: true,
     select: (entity, condition) => {
       if (schema.get(entity.name)?.class !== entity.class) throw errors.noAdapter();
@@ -169,6 +169,20 @@ export function kyselyAdapter<DB, const Description extends SchemaDescription>(
       return instances(target, await query.selectAll('related').execute());
     },
   });
+  return entityAdapter(accessBy(db as unknown as Kysely<AnyDatabase>), transaction =>
+    accessBy(requireTransaction(dialect, transaction)),
+  );
+}
+
+/** A transaction of Kysely's, on a database of the same kind: Kysely does not tell of which one. */
+function requireTransaction(dialect: SqlDialect, transaction: unknown): Kysely<AnyDatabase> {
+  const trx = transaction as Partial<Kysely<AnyDatabase>> | null | undefined;
+  if (typeof trx?.getExecutor === 'function' && trx.isTransaction === true) {
+    if (dialectOf(trx as Kysely<AnyDatabase>) === dialect) return trx as Kysely<AnyDatabase>;
+  }
+  throw errors.notATransaction(
+    'Pass the Transaction that db.transaction().execute(async trx => …) hands to you.',
+  );
 }
 
 /**

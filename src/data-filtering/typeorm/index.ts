@@ -1,11 +1,11 @@
 import type { Class } from 'oso';
-import type { DataSource, ObjectLiteral, SelectQueryBuilder } from 'typeorm';
-import { type EntityAdapter, entityAdapter } from '../adapter.js';
+import type { DataSource, EntityManager, ObjectLiteral, SelectQueryBuilder } from 'typeorm';
+import { type DataSourceAccess, type EntityAdapter, entityAdapter } from '../adapter.js';
 import { checkSchema } from '../check-entities.js';
 import { translate } from '../condition/translate.js';
 import { type EqualityFn, equalityOf } from '../equality.js';
+import { errors } from '../errors.js';
 import { type FilteringEngine, registerSchema } from '../register-entities.js';
-import type { RelationOf } from '../related.js';
 import type { Entity, Schema } from '../schema.js';
 import { dialectOf } from './columns.js';
 import { confine } from './query.js';
@@ -106,7 +106,7 @@ export async function checkEntities(
  * allowed, so it can be refined, counted, paged and put into other queries: whatever condition is added, raw SQL too, no
  * row comes in that is not allowed. It refuses to become an update or a deletion, to be of another class, and to be cached
  * under a name, by which one would get what another may see. Where nothing is allowed, it finds nothing. To PostgreSQL
- * the rows are no table of their own: where rows are grouped, name each column that is selected in `groupBy`. To use it in a transaction, pass its `QueryRunner` to `query.setQueryRunner`.
+ * the rows are no table of their own: where rows are grouped, name each column that is selected in `groupBy`. In a transaction, ask `ctx.oso.using(manager)` for it.
  *
  * What is joined to its rows is not filtered: ask for a list of that class where that matters.
  *
@@ -126,33 +126,47 @@ export function typeormAdapter(
   dataSource: DataSource,
 ): EntityAdapter<SelectQueryBuilder<ObjectLiteral>, ObjectLiteral> {
   dialectOf(dataSource);
-  return entityAdapter<SelectQueryBuilder<ObjectLiteral>, ObjectLiteral>({
+  return entityAdapter(accessBy(dataSource, dataSource.manager), transaction =>
+    accessBy(dataSource, requireTransaction(dataSource, transaction)),
+  );
+}
+
+type AnyQuery = SelectQueryBuilder<ObjectLiteral>;
+
+function accessBy(dataSource: DataSource, manager: EntityManager): DataSourceAccess<AnyQuery, ObjectLiteral> {
+  const queryOf = (entity: Entity): AnyQuery => {
+    requireOpen(dataSource);
+    const { target, name } = metadataOf(dataSource, entity);
+    return manager.getRepository<ObjectLiteral>(target).createQueryBuilder(name);
+  };
+  return {
     hasForeignKeys: true,
     select: (entity, condition) => {
-      const query = queryOf(dataSource, entity);
+      const query = queryOf(entity);
       const sql = new Sql(dataSource);
       const allowed = condition.kind === 'always' ? undefined : translate(condition, sql.translation);
       return confine(query, sql.rows(entity, allowed), sql.parameters);
     },
     execute: query => query.getMany(),
-    load: related => load(dataSource, related),
-  });
+    // By what the row holds of the keys that relate them, or else by its own key.
+    load: async ({ owner, entity, relation }) => {
+      const query = queryOf(relation.target);
+      const sql = new Sql(dataSource);
+      const condition =
+        sql.isRelatedToValues(entity, owner, relation) ?? sql.isRelatedToRow(entity, owner, relation);
+      return confine(query, sql.rows(relation.target, condition), sql.parameters).getMany();
+    },
+  };
 }
 
-function queryOf(dataSource: DataSource, entity: Entity): SelectQueryBuilder<ObjectLiteral> {
-  requireOpen(dataSource);
-  const metadata = metadataOf(dataSource, entity);
-  return dataSource.getRepository<ObjectLiteral>(metadata.target).createQueryBuilder(metadata.name);
-}
-
-/** Finds what a row is related to, by what it holds of the keys that relate them, or else by its own key. */
-async function load(
-  dataSource: DataSource,
-  { owner, entity, relation }: RelationOf,
-): Promise<readonly unknown[]> {
-  const query = queryOf(dataSource, relation.target);
-  const sql = new Sql(dataSource);
-  const condition =
-    sql.isRelatedToValues(entity, owner, relation) ?? sql.isRelatedToRow(entity, owner, relation);
-  return confine(query, sql.rows(relation.target, condition), sql.parameters).getMany();
+/** The manager of a transaction: of this `DataSource`, and with a connection of its own. */
+function requireTransaction(dataSource: DataSource, transaction: unknown): EntityManager {
+  const manager = transaction as Partial<EntityManager> | null | undefined;
+  const isManager = typeof manager?.createQueryBuilder === 'function' && manager.queryRunner !== undefined;
+  // A QueryRunner has a connection too; but its `manager` is what TypeORM hands to the callback of a transaction.
+  // TypeORM 0.3 calls it `connection`.
+  if (isManager && (manager.dataSource ?? manager.connection) === dataSource) return manager as EntityManager;
+  throw errors.notATransaction(
+    'Pass the EntityManager that dataSource.transaction(async manager => …) hands to you, or queryRunner.manager.',
+  );
 }
