@@ -12,8 +12,8 @@ const SRC = new URL('../../src/', import.meta.url);
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   core: ['guard', 'engine'],
   'routing-controllers': ['core', 'guard'],
-  guard: ['core/own-properties'],
-  engine: [],
+  guard: [],
+  engine: ['guard'],
   'polar/syntax': [],
   'polar/values': ['polar/syntax', 'polar/errors', 'engine/oso-internals', 'guard'],
   'polar/evaluate': ['polar/values', 'polar/errors', 'engine/oso-internals', 'guard', 'type polar/syntax'],
@@ -46,27 +46,16 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'type core/policy-engine',
     'polar/syntax',
     'engine/oso-internals',
-    'core/own-properties',
     'guard',
     'data-filtering/policy',
     'data-filtering/condition',
     'polar',
     'polar/values',
   ],
-  'data-filtering/typeorm': ['data-filtering', 'data-filtering/condition', 'core/own-properties'],
-  'data-filtering/kysely': ['data-filtering', 'data-filtering/condition', 'core/own-properties'],
-  'data-filtering/drizzle': [
-    'data-filtering',
-    'data-filtering/condition',
-    'core/options',
-    'core/own-properties',
-  ],
-  'data-filtering/array': [
-    'data-filtering',
-    'data-filtering/condition',
-    'core/own-properties',
-    'polar/values',
-  ],
+  'data-filtering/typeorm': ['data-filtering', 'data-filtering/condition', 'guard'],
+  'data-filtering/kysely': ['data-filtering', 'data-filtering/condition', 'guard'],
+  'data-filtering/drizzle': ['data-filtering', 'data-filtering/condition', 'core/options', 'guard'],
+  'data-filtering/array': ['data-filtering', 'data-filtering/condition', 'guard', 'polar/values'],
 };
 
 /** A binding wakes conditions, and a condition that wakes up may bind: the one circle that there is. */

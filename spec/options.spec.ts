@@ -7,6 +7,7 @@ import { Authorize } from 'koa-oso/routing-controllers';
 import { Oso, Variable } from 'oso';
 import { Predicate } from 'oso/dist/src/Predicate.js';
 import { Get, JsonController, useKoaServer } from 'routing-controllers';
+import { EngineDeadError } from '../src/engine/wasm.js';
 import { codeOf, Expense, POLICY, setUp, User } from './support/app.js';
 import type { Context } from './support/koa.js';
 
@@ -296,6 +297,13 @@ describe('options', () => {
         expect(await oso.authorizedResources('eve', 'read', Expense)).to.deep.equal([rent]);
       });
     }
+  });
+
+  it('makes the error of a dead engine, whatever is on Object.prototype', () => {
+    const cause = new Error('trapped');
+    const error = polluted('value', 'other', () => new EngineDeadError(cause));
+    expect(error.cause).to.equal(cause);
+    expect(error).to.have.property('code', 'ERR_KOA_OSO_ENGINE_DEAD');
   });
 
   it('that are not an object are refused', async () => {

@@ -1,6 +1,6 @@
 import Koa, { type Context } from 'koa';
 import type { ErrorCode } from './errors.js';
-import { defineHidden } from './own-properties.js';
+import { defineHidden } from './guard/own-properties.js';
 
 /** What throws HTTP errors. Every `ctx` does. */
 type Throws = Pick<Context, 'throw'>;

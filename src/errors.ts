@@ -1,5 +1,5 @@
 import { isProxy } from 'node:util/types';
-import { define, defineHidden, propertyOf } from './own-properties.js';
+import { define, defineHidden, propertyOf } from './guard/own-properties.js';
 
 /**
  * The stable `code` of every error that koa-oso throws on its own account.

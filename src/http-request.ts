@@ -1,6 +1,6 @@
 import type { Context } from 'koa';
 import { errors } from './errors.js';
-import { propertyOf } from './own-properties.js';
+import { propertyOf } from './guard/own-properties.js';
 
 /** Parameters by name. A name that is absent is `nil` in a policy, not an error. */
 export type Lookup<Value = string> = Readonly<Record<string, Value | null>>;

@@ -1,4 +1,5 @@
 import { errors } from './errors.js';
+import { ownOf } from './guard/own-properties.js';
 
 /**
  * The options that were given: those of the object itself. Whatever function takes options reads them by this one, so that
@@ -9,10 +10,6 @@ import { errors } from './errors.js';
  * const { checkRead = false } = given(options);
  */
 export function given<Options extends object>(options: Options): Options {
-  if (typeof options === 'object' && options !== null) return Object.assign(new Given(), options) as Options;
+  if (typeof options === 'object' && options !== null) return ownOf(options);
   throw errors.invalidArgument('The options are not an object.');
 }
-
-/** An object that inherits nothing. Every decision makes one: of a class it takes half of what a literal takes. */
-class Given {}
-Object.setPrototypeOf(Given.prototype, null);

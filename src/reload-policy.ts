@@ -1,6 +1,6 @@
 import { siblingOf } from './engine/seat.js';
 import { errors, type PolicyRefusedError } from './errors.js';
-import { define } from './own-properties.js';
+import { define } from './guard/own-properties.js';
 import { type PolicyEngine, policyInForce, takeOver } from './policy-engine.js';
 
 /**

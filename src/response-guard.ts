@@ -2,7 +2,7 @@ import { type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Context } from 'koa';
 import { currentOso } from './current-request.js';
 import { statusOf } from './errors.js';
-import { define } from './own-properties.js';
+import { define } from './guard/own-properties.js';
 import { cut, isAnswered, isOnItsWay, isUpgraded, takeBackTrailers } from './response.js';
 
 /** What may be said against the head that is about to be written: the error that has to be answered in its place. */

@@ -1,6 +1,6 @@
 import { constants, type Http2Stream } from 'node:http2';
 import type { Context } from 'koa';
-import { propertyOf } from './own-properties.js';
+import { propertyOf } from './guard/own-properties.js';
 
 /** Whether somebody set a status, as opposed to Koa's 404 for no answer at all. */
 export function isAnswered(ctx: Context): boolean {

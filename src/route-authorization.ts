@@ -1,7 +1,7 @@
 import type { Context, Middleware } from 'koa';
 import { errors } from './errors.js';
+import { define, propertyOf } from './guard/own-properties.js';
 import { HttpRequest, type RouteMatch } from './http-request.js';
-import { define, propertyOf } from './own-properties.js';
 import { requestOso } from './request-oso.js';
 
 /** What is used of a router of `@koa/router`, which `router.routes()` carries as its property `router`. */

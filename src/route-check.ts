@@ -1,7 +1,7 @@
 import type { Context } from 'koa';
 import { answerWith, errors, isClientError, KoaOsoError } from './errors.js';
+import { propertyOf } from './guard/own-properties.js';
 import { given } from './options.js';
-import { propertyOf } from './own-properties.js';
 import { requestOso } from './request-oso.js';
 import type { DefaultAction, DefaultActor } from './types.js';
 import type { AuthorizeOptions } from './verbs.js';

@@ -1,6 +1,6 @@
 import { defaultEqualityFn } from 'oso';
 import { constructorOf } from '../guard/class-of.js';
-import { propertyOf } from '../own-properties.js';
+import { propertyOf } from '../guard/own-properties.js';
 import { type Entity, entityOf, type Schema } from './schema.js';
 
 /** When two values of a policy are the same, as Oso's option `equalityFn` has it. */

@@ -1,5 +1,5 @@
 import type { Relation } from 'oso';
-import { define, propertyOf } from '../own-properties.js';
+import { define, propertyOf } from '../guard/own-properties.js';
 import { type RelationSource, RowReference } from '../polar/values/relations.js';
 import { FollowedRelation, fieldsOf, isByKey, isExact, type RelationOf } from './related.js';
 import type { Entity, EntityRelation } from './schema.js';

@@ -1,5 +1,5 @@
 import { Relation } from 'oso';
-import { define, propertyOf } from '../own-properties.js';
+import { define, propertyOf } from '../guard/own-properties.js';
 import { hasNul } from './condition/comparison.js';
 import type { Entity, EntityRelation, Field, FieldType, Schema } from './schema.js';
 

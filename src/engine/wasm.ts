@@ -15,6 +15,7 @@
  */
 import { createRequire } from 'node:module';
 import type { Oso } from 'oso';
+import { define } from '../guard/own-properties.js';
 import { wasmModule as shared, WASM_FILE } from './oso-internals.js';
 
 /** Oso's engine for one policy, as the WebAssembly module has it. */
@@ -154,6 +155,6 @@ export class EngineDeadError extends Error {
         'It dies of values that are nested too deep, and of policies that recurse without end.',
     );
     this.name = 'EngineDeadError';
-    if (cause !== undefined) Object.defineProperty(this, 'cause', { get: () => cause, configurable: true });
+    if (cause !== undefined) define(this, 'cause', { get: () => cause, configurable: true });
   }
 }

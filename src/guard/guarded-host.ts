@@ -1,8 +1,8 @@
 import { inspect } from 'node:util';
 import type { Oso } from 'oso';
-import { define } from '../own-properties.js';
 import { type AnyClass, ancestors, constructorOf, isConstructor } from './class-of.js';
 import { Extent, itemsOf, refuseInexact, wellFormed } from './limits.js';
+import { define } from './own-properties.js';
 
 /**
  * Oso believes what values say of themselves. Its host looks the class of a value up by `value.constructor` in a Map that is

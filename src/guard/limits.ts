@@ -1,4 +1,4 @@
-import { define } from '../own-properties.js';
+import { define } from './own-properties.js';
 
 /** How deep lists and dictionaries may be nested. Oso's engine is killed for good by some that are 1,000 deep. */
 export const MAX_DEPTH = 100;

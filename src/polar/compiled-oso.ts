@@ -2,6 +2,7 @@ import { defaultEqualityFn, Oso } from 'oso';
 import { Predicate } from '../engine/oso-internals.js';
 import { type Engine, type LoadedPolicy, Seat, SIBLING } from '../engine/seat.js';
 import { soundInstance } from '../engine/wasm.js';
+import { ownOf } from '../guard/own-properties.js';
 import { CompiledPolicy, checkClasses, readPolicy } from './compile/policy.js';
 import { describePlace, NotCovered, PolicyError, type PolicyPlace } from './errors.js';
 import type { Budget } from './evaluate/machine.js';
@@ -111,7 +112,7 @@ export class CompiledOso<
 
   /** Takes what Oso's constructor takes, and {@link CompiledOsoOptions}. */
   constructor(options: CompiledOsoOptions = {}) {
-    const given = own(options);
+    const given = ownOf(options);
     // Oso's constructor makes its engine there.
     soundInstance();
     let equals: HostEquality = (given.equalityFn as HostEquality | undefined) ?? defaultEqualityFn;
@@ -163,7 +164,7 @@ export class CompiledOso<
 
   /** As in Oso. What the policy knows of the class changes with the next query. */
   override registerClass(...[cls, params = {}]: RegisterClassArguments): void {
-    super.registerClass(cls, own(params));
+    super.registerClass(cls, ownOf(params));
     // Oso's own constructor registers its classes before this class's fields exist.
     if (!(#host in this)) return;
     this.#host.classesChanged();
@@ -253,7 +254,7 @@ export class CompiledOso<
 
   /** As in Oso. Partial evaluation (`acceptExpression`) is Oso's engine's. */
   override query(query: Predicate | string, given: QueryOptions = {}): QueryResult {
-    const options = own(given);
+    const options = ownOf(given);
     if (options.acceptExpression) {
       return this.#fallBack(new NotCovered('partial evaluation', undefined), query, options);
     }
@@ -390,11 +391,6 @@ export class CompiledOso<
     }
     this.#onFallback?.(fallback);
   }
-}
-
-/** The options that were given, whatever a client got onto Object.prototype. */
-function own<Options extends object>(options: Options): Options {
-  return { __proto__: null, ...options };
 }
 
 function readTexts({ texts }: LoadedPolicy): ReturnType<typeof readPolicy> {

@@ -1,3 +1,4 @@
+import { define } from '../guard/own-properties.js';
 import { formatPlace, type Place } from './syntax/source.js';
 
 /** Where in a policy something happened. */
@@ -56,11 +57,6 @@ export class PolicyError extends Error {
       define(this, 'cause', { get: () => cause, configurable: true });
     }
   }
-}
-
-/** By what the descriptor itself says, whatever a client got onto Object.prototype. */
-function define(error: PolicyError, name: string, descriptor: PropertyDescriptor): void {
-  Object.defineProperty(error, name, { __proto__: null, ...descriptor } as PropertyDescriptor);
 }
 
 /** A query used up its budget of steps or milliseconds. `code` is `ERR_KOA_OSO_POLICY_BUDGET`. */

@@ -9,7 +9,7 @@ import {
   UseMetadata,
 } from 'routing-controllers';
 import { type HttpError as ClientError, isAnswer, isClientError } from '../errors.js';
-import { propertyOf } from '../own-properties.js';
+import { propertyOf } from '../guard/own-properties.js';
 import { requestOso } from '../request-oso.js';
 import { check } from '../route-check.js';
 import { declarationsOf, lineage } from './declarations.js';

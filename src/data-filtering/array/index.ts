@@ -1,4 +1,4 @@
-import { propertyOf } from '../../own-properties.js';
+import { propertyOf } from '../../guard/own-properties.js';
 import { compareStrings } from '../../polar/values/values.js';
 import { type EntityAdapter, entityAdapter } from '../adapter.js';
 import { requireValue } from '../check-value.js';

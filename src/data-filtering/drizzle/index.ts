@@ -25,7 +25,7 @@ import {
   SQLiteTransaction,
 } from 'drizzle-orm/sqlite-core';
 import type { Class } from 'oso';
-import { propertyOf } from '../../own-properties.js';
+import { propertyOf } from '../../guard/own-properties.js';
 import { type DataSourceAccess, type EntityAdapter, entityAdapter } from '../adapter.js';
 import { checkSchema, quoted } from '../check-entities.js';
 import { requireValue } from '../check-value.js';

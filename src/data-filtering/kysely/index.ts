@@ -12,7 +12,7 @@ import {
   sql,
 } from 'kysely';
 import type { Class } from 'oso';
-import { propertyOf } from '../../own-properties.js';
+import { propertyOf } from '../../guard/own-properties.js';
 import { type DataSourceAccess, type EntityAdapter, entityAdapter } from '../adapter.js';
 import { checkSchema } from '../check-entities.js';
 import { requireValue } from '../check-value.js';

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { ObjectLiteral, SelectQueryBuilder } from 'typeorm';
 import type { Alias } from 'typeorm/query-builder/Alias.js';
 import type { QueryExpressionMap } from 'typeorm/query-builder/QueryExpressionMap.js';
-import { define } from '../../own-properties.js';
+import { define } from '../../guard/own-properties.js';
 import { errors } from '../errors.js';
 
 /** Not to be guessed: a parameter of a request that is passed on as one of the query must never replace one of these. */
