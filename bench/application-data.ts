@@ -218,18 +218,16 @@ export function idOfUserWith(roles: (typeof ROLES)[number], { users }: Size): nu
   return users - ROLES.length + 1 + ROLES.indexOf(roles);
 }
 
-const SCHEMA = 'koa_oso_application';
-
 /** Opens a database for the application, which `fill` fills: a schema of its own on PostgreSQL, or SQLite in memory. */
-export async function openApplication(url: string | undefined): Promise<DataSource> {
-  const connection: DataSourceOptions =
-    url === undefined ? { type: 'sqljs' } : { type: 'postgres', url, schema: SCHEMA };
+export async function openApplication(url: string | undefined, schema: string): Promise<DataSource> {
+  const connection: DataSourceOptions = url ? { type: 'postgres', url, schema } : { type: 'sqljs' };
   return new DataSource({ ...connection, entities: ENTITIES }).initialize();
 }
 
 /** Begins anew with rows that are spread over users, repositories and organizations as hashes are. */
 export async function fill(database: DataSource, size: Size): Promise<void> {
-  if (database.options.type === 'postgres') await database.query(`CREATE SCHEMA IF NOT EXISTS ${SCHEMA}`);
+  const { options } = database;
+  if (options.type === 'postgres') await database.query(`CREATE SCHEMA IF NOT EXISTS ${options.schema}`);
   await database.synchronize(true);
   const { organizations, repositories, issues, users } = size;
   await insert(database, Organization, organizations, `n, 'organization ' || n`);
@@ -306,6 +304,11 @@ export function userOf(database: DataSource, id: number, withRoles = false): Pro
   return database
     .getRepository(User)
     .findOneOrFail({ where: { id }, relations, relationLoadStrategy: 'query' });
+}
+
+/** What is loaded of a row for one question is not there for the next. */
+export function copyOf<Row extends object>(row: Row): Row {
+  return Object.assign(Object.create(Object.getPrototypeOf(row)), row);
 }
 
 /** The statements that the database is sent while something is done. */

@@ -4,6 +4,7 @@ import type { CompiledOso } from 'koa-oso/polar';
 import type { DataSource, ObjectLiteral, SelectQueryBuilder } from 'typeorm';
 import * as byHand from './application-by-hand.js';
 import {
+  copyOf,
   fill,
   Issue,
   idOfUserWith,
@@ -105,11 +106,6 @@ async function decision(
   };
 }
 
-/** What is loaded of a row for one question is not there for the next. */
-function copyOf<Row extends object>(row: Row): Row {
-  return Object.assign(Object.create(Object.getPrototypeOf(row)), row);
-}
-
 /** A page of issues, with what the user may do to each and which fields of it they may read. */
 function page(database: DataSource, oso: CompiledOso, name: string, user: User): Question {
   const onPage = (query: SelectQueryBuilder<Issue>) =>
@@ -166,7 +162,10 @@ function lists<Row extends ObjectLiteral>(
   ];
 }
 
-const database = await openApplication(process.env.DATABASE_URL ?? 'postgres://postgres@127.0.0.1:5432/test');
+const database = await openApplication(
+  process.env.DATABASE_URL ?? 'postgres://postgres@127.0.0.1:5432/test',
+  'koa_oso_application',
+);
 const started = performance.now();
 await fill(database, SIZE);
 process.stdout.write(`Filled in ${((performance.now() - started) / 1_000).toFixed(1)} s\n`);
