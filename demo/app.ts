@@ -1,19 +1,18 @@
 import 'reflect-metadata';
 import Koa from 'koa';
-import type { Oso } from 'oso';
+import type { KoaOso } from 'koa-oso';
 import { useKoaServer } from 'routing-controllers';
-import { expenseOso } from './authorization.js';
 import { ExpenseController } from './controllers/expense-controller.js';
 import { OrganizationController } from './controllers/organization-controller.js';
+import { ReminderController } from './controllers/reminder-controller.js';
 import { SessionController } from './controllers/session-controller.js';
 import { errorsAsJson } from './errors-as-json.js';
 import { reportRouter } from './report-router.js';
 import { session } from './session.js';
 
-/** The expense tracker, ready to listen once the database is open. `oso` is what decides, in place of CompiledOso. */
-export async function createApp(oso?: Oso): Promise<Koa> {
+/** The expense tracker, ready to listen once the database is open. */
+export function createApp(koaOso: KoaOso): Koa {
   const app = new Koa();
-  const koaOso = await expenseOso(oso);
 
   app.use(errorsAsJson);
   app.use(session(app));
@@ -22,7 +21,7 @@ export async function createApp(oso?: Oso): Promise<Koa> {
 
   app.use(reportRouter.routes());
   useKoaServer(app, {
-    controllers: [ExpenseController, OrganizationController, SessionController],
+    controllers: [ExpenseController, OrganizationController, ReminderController, SessionController],
     // Errors go on to errorsAsJson.
     defaultErrorHandler: false,
     validation: { whitelist: true, forbidNonWhitelisted: true },

@@ -8,6 +8,7 @@ import { database } from './database.js';
 import { Expense } from './entities/expense.js';
 import { Membership } from './entities/membership.js';
 import { Organization } from './entities/organization.js';
+import { Reminder } from './entities/reminder.js';
 import { User } from './entities/user.js';
 import { userOf } from './session.js';
 
@@ -31,7 +32,7 @@ function engine(): Oso {
 export async function expenseOso(oso = engine()): Promise<KoaOso> {
   // Before the policy is loaded, so that its rules find their classes, and Request among them.
   const koaOso = new KoaOso({ oso, getActor: userOf, unauthorizedAction: refuse, checkRead: true });
-  registerEntities(oso, database, [Expense, Membership, Organization, User]);
+  registerEntities(oso, database, [Expense, Membership, Organization, Reminder, User]);
   oso.setDataFilteringAdapter(typeormAdapter(database));
   await oso.loadFiles([POLICY]);
   return koaOso;

@@ -2,13 +2,21 @@
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { createApp } from './app.js';
+import { expenseOso } from './authorization.js';
 import { openDatabase } from './database.js';
+import { remindAll } from './reminders.js';
 import { people } from './seed.js';
 
 await openDatabase();
-const app = await createApp();
+const koaOso = await expenseOso();
+const app = createApp(koaOso);
 const server = app.listen(Number(process.env.PORT ?? 3000));
 await once(server, 'listening');
+
+// Tonight's reminders come at once, so that there is something to see.
+const reminded = await remindAll(koaOso);
+const DAY = 24 * 60 * 60 * 1000;
+setInterval(() => remindAll(koaOso).catch(error => app.emit('error', error)), DAY).unref();
 
 const { port } = server.address() as AddressInfo;
 const url = `http://localhost:${port}`;
@@ -19,6 +27,10 @@ console.log(`The expense tracker listens on ${url}
 
 Who can log in:
 ${users.join('\n')}
+
+Reminded: ${Object.entries(reminded)
+  .map(([name, count]) => `${name} of ${count}`)
+  .join(', ')}
 
 Try:
   curl -s -c cookies.txt -H 'Content-Type: application/json' -d '${login}' ${url}/session

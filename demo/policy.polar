@@ -79,6 +79,11 @@ has_permission(user: User, "pay", expense: Expense) if
   expense.decidedById != user.id and
   has_role(user, "accountant", expense.organization);
 
+# A reminder is there for whom it is addressed to, until somebody has decided.
+allow(user: User, "read", reminder: Reminder) if
+  reminder.userId = user.id and
+  has_permission(user, "approve", reminder.expense);
+
 # Requests. Any user may ask for the list of organizations; what is on it is up to the rules above.
 allow(_user: User, method: String, _request: Request{path: "/organizations"}) if
   method in ["GET", "HEAD"];

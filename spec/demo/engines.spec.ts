@@ -20,13 +20,13 @@ describe('the engine of the expense tracker', () => {
   after(() => database.destroy());
 
   it('is CompiledOso, which asks nothing of Oso’s own', async () => {
-    const asked = await whileCounting(async () => useIt(await createApp()));
+    const asked = await whileCounting(async () => useIt(createApp(await expenseOso())));
     expect(asked.compiled).to.be.greaterThan(0);
     expect(asked.oso).to.equal(0);
   });
 
   it('is another where one is given', async () => {
-    const asked = await whileCounting(async () => useIt(await createApp(engineOf(Oso))));
+    const asked = await whileCounting(async () => useIt(createApp(await expenseOso(engineOf(Oso)))));
     expect(asked.oso).to.be.greaterThan(0);
     expect(asked.compiled).to.equal(0);
   });

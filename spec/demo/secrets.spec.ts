@@ -16,6 +16,7 @@ const PATHS = [
   '/expenses/to-approve',
   '/expenses/1',
   '/expenses/3',
+  '/reminders',
 ];
 
 describeTracker('the password hashes of the users', ({ visitor }) => {

@@ -1,10 +1,12 @@
 import { expect } from 'chai';
 import type Koa from 'koa';
+import type { KoaOso } from 'koa-oso';
 import { CompiledOso } from 'koa-oso/polar';
 import { entityEquality } from 'koa-oso/typeorm';
 import { Oso } from 'oso';
 import supertest from 'supertest';
 import { createApp } from '../../../demo/app.js';
+import { expenseOso } from '../../../demo/authorization.js';
 import { database, openDatabase } from '../../../demo/database.js';
 import { Credential } from '../../../demo/entities/credential.js';
 import { Expense, type ExpenseStatus } from '../../../demo/entities/expense.js';
@@ -55,6 +57,7 @@ function expenseTracker(Engine: Engine) {
   const agents = new Map<string, Promise<Agent>>();
   const passwords = new Map(people.map(({ name, email, password }) => [name, { email, password }]));
   const engines: Oso[] = [];
+  const authorizers: KoaOso[] = [];
   let app: Koa;
 
   before(async () => {
@@ -67,15 +70,22 @@ function expenseTracker(Engine: Engine) {
   });
 
   /** The app as another start makes it, on the same database. */
-  function start(): Promise<Koa> {
+  async function start(): Promise<Koa> {
     const oso = engineOf(Engine);
     engines.push(oso);
-    return createApp(oso);
+    const koaOso = await expenseOso(oso);
+    authorizers.push(koaOso);
+    return createApp(koaOso);
   }
 
   /** What decides for those who come by HTTP. */
   function engine(): Oso {
     return engines[0] as Oso;
+  }
+
+  /** What checks those who come by HTTP. */
+  function koaOso(): KoaOso {
+    return authorizers[0] as KoaOso;
   }
 
   /** Somebody who has not logged in. */
@@ -124,7 +134,7 @@ function expenseTracker(Engine: Engine) {
     return user;
   }
 
-  return { start, engine, visitor, as, givenExpense, givenUser };
+  return { start, engine, koaOso, visitor, as, givenExpense, givenUser };
 }
 
 export function userNamed(name: string): Promise<User> {
