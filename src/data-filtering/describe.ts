@@ -81,7 +81,8 @@ function typeOf(type: FieldTypeDescription): FieldType {
   return type === 'integer' ? INTEGER : { kind: type };
 }
 
-function requireField(fields: ReadonlyMap<string, Field>, entity: string, name: string): Field {
+/** @throws {KoaOsoError} `ERR_KOA_OSO_INVALID_ARGUMENT` if there is no such field */
+export function requireField(fields: ReadonlyMap<string, Field>, entity: string, name: string): Field {
   const field = fields.get(name);
   if (field === undefined) {
     throw errors.invalidArgument(

@@ -275,9 +275,8 @@ export function exists(
   to: RowVariable,
   condition: Condition,
 ): Condition {
-  const { deletedAt } = relation.target;
-  const met =
-    deletedAt === undefined ? condition : and([whereNull({ row: to, field: deletedAt }), condition]);
+  const there = notDeleted(to);
+  const met = there.kind === 'always' ? condition : and([there, condition]);
   if (met.kind === 'never') return never;
   const parts = met.kind === 'and' ? met.conditions : [met];
   const inside: Condition[] = [];
@@ -414,6 +413,12 @@ export function whereNull(column: Column): Condition {
 /** Whether the column is not null: always, where it cannot be. */
 export function whereNotNull(column: Column): Condition {
   return column.field.nullable || column.field.mayFail === true ? { kind: 'isNotNull', column } : always;
+}
+
+/** Whether a row does not count as deleted: always, if rows of its entity cannot. */
+export function notDeleted(row: RowVariable): Condition {
+  const { deletedAt } = row.entity;
+  return deletedAt === undefined ? always : whereNull({ row, field: deletedAt });
 }
 
 /** Whether the column holds what is an error to policies that read it: never, where it cannot. */

@@ -28,8 +28,7 @@ import type { Class } from 'oso';
 import { propertyOf } from '../../guard/own-properties.js';
 import { type DataSourceAccess, type EntityAdapter, entityAdapter } from '../adapter.js';
 import { checkSchema, quoted } from '../check-entities.js';
-import { requireValue } from '../check-value.js';
-import { always, and, type Condition, type RowVariable, whereNull } from '../condition/condition.js';
+import { and, type Condition, notDeleted } from '../condition/condition.js';
 import { postgresTimestamp } from '../condition/postgres-timestamp.js';
 import {
   aliasOf,
@@ -42,8 +41,9 @@ import {
 import { type Translation, translate } from '../condition/translate.js';
 import { type EqualityFn, equalityOf } from '../equality.js';
 import { errors } from '../errors.js';
+import { instancesOfClass, instancesOfRows } from '../instances.js';
 import { type FilteringEngine, registerSchema } from '../register-entities.js';
-import { type Entity, entityOf, type JoinTable } from '../schema.js';
+import type { Entity, Field, JoinTable } from '../schema.js';
 import { type DrizzleEntities, type DrizzleSchema, drizzleSchema } from './schema.js';
 
 export type { FieldPairs } from '../description.js';
@@ -247,9 +247,7 @@ export function instancesOf<Instance extends object>(
   entityClass: Class<Instance>,
   rows: readonly object[],
 ): Instance[] {
-  const entity = entityOf(drizzleSchema(entities).entities, entityClass);
-  if (entity === undefined) throw errors.unregisteredEntity(entityClass.name);
-  return instances(entity, rows) as Instance[];
+  return instancesOfClass(drizzleSchema(entities).entities, entityClass, rows, readProperty);
 }
 
 /** The two kinds of databases are asked by the same methods; only their types have nothing to do with each other. */
@@ -257,11 +255,6 @@ type AnyDatabase = PgDatabase<never>;
 
 function where(condition: Condition, translation: Translation<SQL>): SQL | undefined {
   return condition.kind === 'always' ? undefined : translate(condition, translation);
-}
-
-function notDeleted(row: RowVariable): Condition {
-  const { deletedAt } = row.entity;
-  return deletedAt === undefined ? always : whereNull({ row, field: deletedAt });
 }
 
 function drizzlePieces(schema: DrizzleSchema): SqlPieces<SQL> {
@@ -320,11 +313,9 @@ function bound(column: DrizzleColumn, value: unknown): SQL {
 }
 
 function instances(entity: Entity, rows: readonly object[]): object[] {
-  return rows.map(row => {
-    const instance = Object.create(entity.class.prototype);
-    for (const field of entity.fields.values()) {
-      instance[field.name] = requireValue(entity, field, propertyOf(row, field.name));
-    }
-    return instance;
-  });
+  return instancesOfRows(entity, rows, readProperty);
+}
+
+function readProperty(row: object, { name }: Field): unknown {
+  return propertyOf(row, name);
 }

@@ -4,6 +4,7 @@ import { getTableConfig as getSqliteTableConfig, SQLiteColumn, SQLiteTable } fro
 import type { Class } from 'oso';
 import { given } from '../../options.js';
 import type { SqlDialect } from '../condition/sql-translation.js';
+import { requireField } from '../describe.js';
 import type { FieldPairs } from '../description.js';
 import { errors } from '../errors.js';
 import type { Entity, EntityRelation, Field, FieldType, JoinColumns, JoinTable } from '../schema.js';
@@ -255,16 +256,6 @@ function dialectOf(table: Table): SqlDialect {
   throw errors.invalidArgument(
     'koa-oso/drizzle knows PostgreSQL and SQLite only: other databases compare text otherwise than policies do.',
   );
-}
-
-function requireField(fields: ReadonlyMap<string, Field>, entity: string, name: string): Field {
-  const field = fields.get(name);
-  if (field === undefined) {
-    throw errors.invalidArgument(
-      `The description of the entity ${entity} names a field \`${name}\` that is no column of its table.`,
-    );
-  }
-  return field;
 }
 
 function fieldOf(name: string, column: Column): Field {

@@ -15,8 +15,7 @@ import type { Class } from 'oso';
 import { propertyOf } from '../../guard/own-properties.js';
 import { type DataSourceAccess, type EntityAdapter, entityAdapter } from '../adapter.js';
 import { checkSchema } from '../check-entities.js';
-import { requireValue } from '../check-value.js';
-import { always, and, type Condition, type RowVariable, whereNull } from '../condition/condition.js';
+import { and, type Condition, notDeleted } from '../condition/condition.js';
 import { postgresTimestamp } from '../condition/postgres-timestamp.js';
 import {
   aliasOf,
@@ -32,8 +31,9 @@ import { describedSchema } from '../describe.js';
 import type { SchemaDescription } from '../description.js';
 import { type EqualityFn, equalityOf } from '../equality.js';
 import { errors } from '../errors.js';
+import { instancesOfClass, instancesOfRows } from '../instances.js';
 import { type FilteringEngine, registerSchema } from '../register-entities.js';
-import { type Entity, entityOf, type Field } from '../schema.js';
+import type { Entity, Field } from '../schema.js';
 
 export type {
   EntityDescription,
@@ -204,9 +204,7 @@ export function instancesOf<Instance extends object>(
   entityClass: Class<Instance>,
   rows: readonly object[],
 ): Instance[] {
-  const entity = entityOf(describedSchema(description), entityClass);
-  if (entity === undefined) throw errors.unregisteredEntity(entityClass.name);
-  return instances(entity, rows) as Instance[];
+  return instancesOfClass(describedSchema(description), entityClass, rows, readColumn);
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: names of tables and columns are known only at run time here.
@@ -223,11 +221,6 @@ function allowedRows(entity: Entity, condition: Condition, translation: Translat
   const alias = aliasOf(row);
   const rows = parts.selectFrom(`${entity.table} as ${alias}`).selectAll(alias);
   return met.kind === 'always' ? rows : rows.where(translate(met, translation) as RawBuilder<boolean>);
-}
-
-function notDeleted(row: RowVariable): Condition {
-  const { deletedAt } = row.entity;
-  return deletedAt === undefined ? always : whereNull({ row, field: deletedAt });
 }
 
 function selectRelated({ entity, alias, link, where }: RelatedRows<Sql>) {
@@ -305,13 +298,11 @@ function unqualified(table: string): string {
 }
 
 function instances(entity: Entity, rows: readonly object[]): object[] {
-  return rows.map(row => {
-    const instance = Object.create(entity.class.prototype);
-    for (const field of entity.fields.values()) {
-      instance[field.name] = requireValue(entity, field, convert(field, propertyOf(row, field.column)));
-    }
-    return instance;
-  });
+  return instancesOfRows(entity, rows, readColumn);
+}
+
+function readColumn(row: object, field: Field): unknown {
+  return convert(field, propertyOf(row, field.column));
 }
 
 /** The value of a column as policies are to see it, however the driver reads it; as it is, if it cannot be meant. */
