@@ -130,60 +130,90 @@ function bringTogether(kind: 'and' | 'or', conditions: readonly Condition[]): re
  * so what has to be different from each of some values), what is asked of one related row, or the same condition twice.
  */
 function subjectsOf(kind: 'and' | 'or', condition: Condition): readonly string[] {
-  if (condition.kind === 'exists' && (kind === 'or' || condition.relation.kind === 'one')) {
-    return [`exists ${keyOfStep(condition)}`];
-  }
-  const lists = listsIn(kind, condition);
-  return lists.length === 0 ? [keyOf(condition)] : lists.map(({ subject }) => subject);
+  const parts = partsIn(kind, condition);
+  return parts.length === 0 ? [keyOf(condition)] : parts.map(({ subject }) => subject);
 }
 
 /** Brings together conditions that have a subject in common. */
 function merge(kind: 'and' | 'or', subject: string, members: readonly Condition[]): Condition {
-  const first = members[0] as Condition;
-  if (first.kind === 'exists') {
-    const conditions = members.map(member => (member as Exists).condition);
-    return { ...first, condition: combine(kind, conditions) };
-  }
-  const values = new Set<unknown>();
-  let one: ListIn | undefined;
+  const parts: PartIn[] = [];
   for (const member of members) {
-    const list = listsIn(kind, member).find(each => each.subject === subject);
-    if (list === undefined) return first;
-    one ??= list;
-    for (const value of valuesOf(list.list)) values.add(value);
+    const found = partsIn(kind, member).find(each => each.subject === subject);
+    if (found === undefined) return members[0] as Condition;
+    parts.push(found);
   }
-  if (one === undefined || values.size === valuesOf(one.list).length) return first;
-  const { column } = one.list;
-  const list: Condition = { kind: kind === 'or' ? 'in' : 'notIn', column, values: [...values] };
-  return combine(kind === 'or' ? 'and' : 'or', [...one.others, list]);
+  const [first] = parts as [PartIn];
+  const merged = mergeParts(
+    kind,
+    parts.map(({ part }) => part),
+  );
+  if (merged === first.part) return members[0] as Condition;
+  return first.others.length === 0
+    ? merged
+    : combine(kind === 'or' ? 'and' : 'or', [...first.others, merged]);
 }
 
-interface ListIn {
-  readonly list: ListOfValues;
+function mergeParts(kind: 'and' | 'or', parts: readonly Part[]): Condition {
+  const first = parts[0] as Part;
+  if (isExists(first)) {
+    const conditions = (parts as readonly Exists[]).map(({ condition }) => condition);
+    return { ...first, condition: combine(first.kind === 'exists' ? kind : DUAL[kind], conditions) };
+  }
+  const values = new Set<unknown>();
+  for (const part of parts as readonly ListOfValues[]) for (const value of valuesOf(part)) values.add(value);
+  if (values.size === valuesOf(first).length) return first;
+  return { kind: kind === 'or' ? 'in' : 'notIn', column: first.column, values: [...values] };
+}
+
+const DUAL = { and: 'or', or: 'and' } as const;
+
+/** What may differ between conditions that come together. */
+type Part = ListOfValues | Exists;
+
+interface PartIn {
+  readonly part: Part;
   /** What has to hold besides; or, of a list of values that it must not be, what may hold instead. */
   readonly others: readonly Condition[];
-  /** The same where all but the values is. */
+  /** The same where all but what may differ is. */
   readonly subject: string;
 }
 
-/** A condition with more than so many lists of values is left as it is. */
-const MAX_LISTS = 4;
+/** A condition with more than so many parts that may differ is left as it is. */
+const MAX_PARTS = 4;
 const NONE: readonly Condition[] = [];
 
-/** Each part of a condition by which a column has one of some values, if it is an alternative; or none of them, if not. */
-function listsIn(kind: 'and' | 'or', condition: Condition): readonly ListIn[] {
-  if (condition.kind !== (kind === 'or' ? 'and' : 'or')) {
-    if (!isListOfValues(kind, condition)) return [];
-    return [{ list: condition, others: NONE, subject: `${keyOfColumn(condition.column)} in` }];
+/** Each part of a condition that may differ from the same part of another, and the two still come together. */
+function partsIn(kind: 'and' | 'or', condition: Condition): readonly PartIn[] {
+  if (condition.kind !== DUAL[kind]) {
+    return mayDiffer(kind, condition)
+      ? [{ part: condition, others: NONE, subject: subjectOf(condition) }]
+      : [];
   }
-  const parts = condition.conditions;
-  const lists = parts.filter(part => isListOfValues(kind, part));
-  if (lists.length > MAX_LISTS) return [];
-  return (lists as ListOfValues[]).map(list => {
-    const others = parts.filter(part => part !== list);
-    const rest = shortened(others.map(keyOf).join(' and '));
-    return { list, others, subject: `${keyOfColumn(list.column)} in, ${rest}` };
+  const { conditions } = condition;
+  const parts = conditions.filter(part => mayDiffer(kind, part));
+  if (parts.length > MAX_PARTS) return [];
+  return parts.map(part => {
+    const others = conditions.filter(each => each !== part);
+    return { part, others, subject: `${subjectOf(part)}, ${shortened(others.map(keyOf).join(' and '))}` };
   });
+}
+
+/**
+ * Whether alternatives that differ in this part alone (or, of `and`, what has to hold together) are one: lists of values, and
+ * what is asked of a related row. Of a relation to many, each alternative may speak of another row.
+ */
+function mayDiffer(kind: 'and' | 'or', condition: Condition): condition is Part {
+  if (condition.kind === 'exists') return kind === 'or' || condition.relation.kind === 'one';
+  if (condition.kind === 'notExists') return kind === 'and' || condition.relation.kind === 'one';
+  return isListOfValues(kind, condition);
+}
+
+function isExists(condition: Condition): condition is Exists {
+  return condition.kind === 'exists' || condition.kind === 'notExists';
+}
+
+function subjectOf(part: Part): string {
+  return isExists(part) ? `${part.kind} ${keyOfStep(part)}` : `${keyOfColumn(part.column)} in`;
 }
 
 type ListOfValues = Extract<Condition, { kind: 'compare' | 'in' | 'notIn' }>;
@@ -225,8 +255,9 @@ function makeKey(condition: Condition): string {
     case 'in':
     case 'notIn':
       return `${keyOfColumn(condition.column)} ${condition.kind} ${condition.values.map(keyOfValue).join(',')}`;
-    case 'isNull':
     case 'isNotNull':
+      return `${condition.kind} ${keyOfColumn(condition.column)} ${condition.column.field.mayFail}`;
+    case 'isNull':
     case 'isReadable':
     case 'isUnreadable':
       return `${condition.kind} ${keyOfColumn(condition.column)}`;

@@ -3,6 +3,7 @@ import type { Entity, EntityRelation, Field, JoinTable } from '../schema.js';
 import { hasNul } from './comparison.js';
 import type { Column, ComparisonOperator, RowVariable } from './condition.js';
 import { readableIn, type Translation } from './translate.js';
+import { postgresArray, sqliteJson } from './value-list.js';
 
 /** The databases whose comparisons are known to be those of JavaScript, or can be made so. */
 export type SqlDialect = 'postgresql' | 'sqlite';
@@ -21,6 +22,10 @@ export interface SqlPieces<Sql> {
   exists(rows: RelatedRows<Sql>): Sql;
   /** A bound parameter, which the database compares to the column as policies would compare the value. */
   value(field: Field, entity: Entity, value: unknown): Sql;
+  /** A bound parameter that is text, whatever it is compared to. */
+  text(value: string): Sql;
+  /** What a list holds in place of a value that {@link SqlPieces.value} would bind as another. */
+  listed?(field: Field, entity: Entity, value: unknown): unknown;
   /** What is compared in place of a column whose values are read as others; by default the column itself. */
   operand?(column: Sql, field: Field): Sql;
   /** Whether a boolean is read as true, if not only by the database's own `true`. */
@@ -118,24 +123,16 @@ export function sqlTranslation<Sql>(pieces: SqlPieces<Sql>): Translation<Sql> {
     compare,
     compareColumns,
     in: (column, values, negated) => {
-      const { field, row } = column;
+      const { field } = column;
       const operand = operandOf(column);
       const asked = values.filter(canBeAsked);
       if (asked.length === 0) return negated ? sql`${nameOf(column)} is not null` : sql`1 = 0`;
-      const list = () =>
-        pieces.join(
-          asked.map(value => pieces.value(field, row.entity, value)),
-          sql`, `,
-        );
-      if (negated) {
-        const isNone = sql`${exact(pieces, field, operand)} not in (${list()})`;
-        return all([isNone, readableIn(column, { readable })]);
-      }
-      const isOne = sql`${exact(pieces, field, operand)} in (${list()})`;
+      const among = oneOf(pieces, column, asked, negated);
+      if (negated) return all([among(exact(pieces, field, operand)), readableIn(column, { readable })]);
+      const isOne = among(exact(pieces, field, operand));
       if (field.type.kind === 'boolean') return all([isOne, readableIn(column, { readable })]);
-      // SQLite binds half as many values as PostgreSQL, which has them twice here.
       return hasCollation(pieces, field) && dialect === 'postgresql'
-        ? same(pieces, sql`${operand} in (${list()})`, isOne)
+        ? same(pieces, among(operand), isOne)
         : isOne;
     },
     isNull: column => sql`${nameOf(column)} is null`,
@@ -151,6 +148,44 @@ export function sqlTranslation<Sql>(pieces: SqlPieces<Sql>): Translation<Sql> {
     },
   };
 }
+
+/**
+ * Whether something is one of some values, or none of them. They are one parameter, so that the text of the query is the same
+ * however many there are, and so is what the database has to read and to plan.
+ *
+ * @returns makes it of what is compared
+ */
+function oneOf<Sql>(
+  pieces: SqlPieces<Sql>,
+  { field, row }: Column,
+  values: readonly unknown[],
+  negated: boolean,
+): (operand: Sql) => Sql {
+  const { dialect, sql } = pieces;
+  const listed = values.map(value => pieces.listed?.(field, row.entity, value) ?? value);
+  const isEither = field.type.kind === 'boolean';
+  if (dialect === 'postgresql' && !isEither) {
+    const array = postgresArray(listed);
+    // A number that the column cannot hold is an error to an array of the column's own type.
+    const isLarge = listed.some(value => typeof value === 'number' && Math.abs(value) > MAX_INT4);
+    const bound = () =>
+      isLarge && field.type.kind === 'integer'
+        ? sql`cast(${pieces.text(array)} as bigint[])`
+        : pieces.text(array);
+    return operand => (negated ? sql`${operand} <> all(${bound()})` : sql`${operand} = any(${bound()})`);
+  }
+  const json = isEither ? undefined : sqliteJson(listed);
+  const list = () =>
+    json === undefined
+      ? pieces.join(
+          values.map(value => pieces.value(field, row.entity, value)),
+          sql`, `,
+        )
+      : sql`select value from json_each(${pieces.text(json)})`;
+  return operand => (negated ? sql`${operand} not in (${list()})` : sql`${operand} in (${list()})`);
+}
+
+const MAX_INT4 = 2 ** 31 - 1;
 
 /** Rows of an entity that another row is related to. */
 export interface RelatedRows<Sql> {

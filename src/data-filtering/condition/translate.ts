@@ -32,7 +32,7 @@ export interface Translation<Sql> {
   compare(column: Column, operator: ComparisonOperator, value: unknown, negated: boolean): Sql;
   compareColumns(left: Column, operator: ComparisonOperator, right: Column, negated: boolean): Sql;
   /**
-   * There is at least one value; each is to become a bound parameter.
+   * There is at least one value; they are to be bound, as one parameter where that can be.
    *
    * @param negated that it is none of them; of values that are readable
    */
@@ -195,6 +195,12 @@ function needed(conditions: readonly Condition[]): readonly Condition[] {
 }
 
 function compares(condition: Condition, column: Column): boolean {
+  if (condition.kind === 'exists') {
+    // The related row is found by the column.
+    const { from, relation } = condition;
+    const isJoined = relation.join.some(join => join.from.column === column.field.column);
+    return isJoined && from.number === column.row.number && !column.field.mayFail;
+  }
   if (condition.kind !== 'compare' && condition.kind !== 'in' && condition.kind !== 'notIn') return false;
   const { row, field } = condition.column;
   return row.number === column.row.number && field.column === column.field.column;

@@ -277,6 +277,8 @@ function drizzlePieces(schema: DrizzleSchema): SqlPieces<SQL> {
       return sql`exists (select 1 from ${from} where ${where})`;
     },
     value: (field, entity, value) => bound(columnOf(schema.tableOf(entity), field.name), value),
+    text: value => sql`${new Param(value)}`,
+    listed: (field, entity, value) => columnOf(schema.tableOf(entity), field.name).mapToDriverValue(value),
     hasNativeEnums: schema.dialect === 'postgresql',
     // Drizzle takes no other number for true.
     isTrue: schema.dialect === 'sqlite' ? column => sql`${column} = 1` : undefined,

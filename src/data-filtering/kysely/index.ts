@@ -240,6 +240,7 @@ function kyselyPieces(dialect: SqlDialect): SqlPieces<Sql> {
     joinColumn: (alias, column) => sql.id(alias, column),
     exists: rows => sql`exists ${selectRelated(rows).select(sql.lit(1).as('found'))}`,
     value: (field, _entity, value) => bound(dialect, field, value),
+    text: value => sql.val(value),
     hasNativeEnums: false,
     readable: (column, { type }) => {
       if (dialect !== 'sqlite') return undefined;

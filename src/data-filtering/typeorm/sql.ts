@@ -3,6 +3,7 @@ import { compareToValue } from '../condition/comparison.js';
 import { and, type Column, type Condition, never, type RowVariable } from '../condition/condition.js';
 import { aliasOf, type RelatedRows, type SqlPieces, sqlTranslation } from '../condition/sql-translation.js';
 import { readableIn, type Translation, translate } from '../condition/translate.js';
+import { postgresArray, sqliteJson } from '../condition/value-list.js';
 import { errors } from '../errors.js';
 import type { Entity, EntityRelation, Field, JoinTable } from '../schema.js';
 import { dialectOf } from './columns.js';
@@ -32,8 +33,7 @@ export class Sql {
           : translation.compareColumns(left, operator, right, negated),
       in: (column, values, negated) => {
         if (!values.every(value => isDayOf(column, value))) return translation.in(column, values, negated);
-        const list = values.map(value => this.#day(value)).join(', ');
-        const isOne = `${this.#column(column)} ${negated ? 'NOT IN' : 'IN'} (${list})`;
+        const isOne = `${this.#column(column)} ${this.#amongDays(values, negated)}`;
         return negated ? this.#allOf(column, isOne) : isOne;
       },
     };
@@ -128,6 +128,7 @@ export class Sql {
       joinColumn: (alias, column) => this.#qualified(alias, column),
       exists: rows => this.#exists(rows),
       value: (_field, _entity, value) => this.parameters.add([value]),
+      text: value => this.parameters.add([value]),
       // What JavaScript takes for true.
       isTrue: this.#isPostgres ? undefined : column => `${column} NOT IN (0, '')`,
       operand: (column, field) => this.#operand(column, field),
@@ -182,6 +183,15 @@ export class Sql {
   #day(value: unknown): string {
     const bound = this.parameters.add([value]);
     return this.#isPostgres ? `CAST(${bound} AS date)` : bound;
+  }
+
+  #amongDays(days: readonly unknown[], negated: boolean): string {
+    if (this.#isPostgres) {
+      const array = `CAST(${this.parameters.add([postgresArray(days)])} AS date[])`;
+      return negated ? `<> ALL(${array})` : `= ANY(${array})`;
+    }
+    const list = `SELECT value FROM json_each(${this.parameters.add([sqliteJson(days)])})`;
+    return `${negated ? 'NOT IN' : 'IN'} (${list})`;
   }
 
   #column({ row, field }: Column): string {
