@@ -164,8 +164,10 @@ export class Scope {
   }
 
   #buildFields(fields: ReadonlyMap<string, Term>): (frame: Frame) => Map<string, Value> {
-    const builders = [...fields].map(([name, term]) => [name, this.build(term)] as const);
-    return frame => sortFields(new Map(builders.map(([name, build]) => [name, build(frame)])));
+    const builders = [...sortFields(new Map(fields))].map(
+      ([name, term]) => [name, this.build(term)] as const,
+    );
+    return frame => new Map(builders.map(([name, build]) => [name, build(frame)]));
   }
 
   #membersOf(tag: string | undefined): readonly string[] | undefined {
