@@ -1,7 +1,7 @@
 // An application like GitClub, Oso's own sample: organizations with repositories with issues, and roles in each.
 import 'reflect-metadata';
 import { CompiledOso } from 'koa-oso/polar';
-import { entityEquality, registerEntities, typeormAdapter } from 'koa-oso/typeorm';
+import { registerEntities } from 'koa-oso/typeorm';
 import {
   Column,
   DataSource,
@@ -291,9 +291,8 @@ async function insert(
 }
 
 export async function loadedOso(database: DataSource): Promise<CompiledOso> {
-  const oso = new CompiledOso({ equalityFn: entityEquality(database) });
+  const oso = new CompiledOso();
   registerEntities(oso, database);
-  oso.setDataFilteringAdapter(typeormAdapter(database));
   await oso.loadStr(POLICY);
   return oso;
 }

@@ -2,7 +2,7 @@
 // that is taken, for each flood and twice as much of it. A process each, so that none inherits the memory of another.
 import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { arrayAdapter, registerEntities } from 'koa-oso/array';
+import { registerEntities } from 'koa-oso/array';
 import { CompiledOso } from 'koa-oso/polar';
 import { median, table } from './report.js';
 
@@ -52,8 +52,7 @@ function decision(policy: string, argsOf: (items: number) => readonly unknown[])
 function list(condition: string): Flood {
   return async items => {
     const oso = new CompiledOso();
-    registerEntities(oso, DESCRIPTION);
-    oso.setDataFilteringAdapter(arrayAdapter(DESCRIPTION, { Post: [new Post(1, 'name 1', 1)], User: [] }));
+    registerEntities(oso, { Post: [new Post(1, 'name 1', 1)], User: [] }, DESCRIPTION);
     await oso.loadStr(
       `allow(u, "read", d: Post) if ${condition}; all([], _); all([x, *xs], d) if d.name != x and all(xs, d);`,
     );

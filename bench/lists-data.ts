@@ -1,6 +1,6 @@
 import 'reflect-metadata';
 import { CompiledOso } from 'koa-oso/polar';
-import { entityEquality, registerEntities, typeormAdapter } from 'koa-oso/typeorm';
+import { registerEntities } from 'koa-oso/typeorm';
 import {
   Column,
   DataSource,
@@ -161,9 +161,8 @@ async function countOf(database: DataSource): Promise<number> {
 }
 
 export async function loadedOso(database: DataSource): Promise<CompiledOso> {
-  const oso = new CompiledOso({ equalityFn: entityEquality(database) });
+  const oso = new CompiledOso();
   registerEntities(oso, database);
-  oso.setDataFilteringAdapter(typeormAdapter(database));
   await oso.loadStr(POLICY);
   return oso;
 }

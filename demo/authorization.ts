@@ -2,7 +2,7 @@ import { fileURLToPath } from 'node:url';
 import type { Context } from 'koa';
 import { type Denial, KoaOso } from 'koa-oso';
 import { CompiledOso } from 'koa-oso/polar';
-import { entityEquality, registerEntities, typeormAdapter } from 'koa-oso/typeorm';
+import { registerEntities } from 'koa-oso/typeorm';
 import type { Oso } from 'oso';
 import { database } from './database.js';
 import { Expense } from './entities/expense.js';
@@ -23,17 +23,15 @@ declare module 'koa-oso' {
 // tsc leaves the policy where it is, and main.js runs from dist/demo.
 const POLICY = fileURLToPath(new URL('../../demo/policy.polar', import.meta.url));
 
-/** What decides. `new Oso(…)` in its place gives the same answers. */
-function engine(): Oso {
-  return new CompiledOso({ equalityFn: entityEquality(database) });
-}
-
-/** The KoaOso of the expense tracker, with its policy loaded into `oso`. The database has to be open. */
-export async function expenseOso(oso = engine()): Promise<KoaOso> {
+/**
+ * The KoaOso of the expense tracker, with its policy loaded into `oso`. The database has to be open.
+ *
+ * @param oso what decides. `new Oso({ equalityFn: entityEquality(database) })` in its place gives the same answers
+ */
+export async function expenseOso(oso: Oso = new CompiledOso()): Promise<KoaOso> {
   // Before the policy is loaded, so that its rules find their classes, and Request among them.
   const koaOso = new KoaOso({ oso, getActor: userOf, unauthorizedAction: refuse, checkRead: true });
   registerEntities(oso, database, [Expense, Membership, Organization, Reminder, User]);
-  oso.setDataFilteringAdapter(typeormAdapter(database));
   await oso.loadFiles([POLICY]);
   return koaOso;
 }

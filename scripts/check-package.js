@@ -90,7 +90,7 @@ try {
 
   const builders = {
     kysely: `
-      import { entityEquality, kyselyAdapter, registerEntities } from 'koa-oso/kysely';
+      import { entityEquality, registerEntities } from 'koa-oso/kysely';
       import { DummyDriver, Kysely, SqliteAdapter, SqliteQueryCompiler } from 'kysely';
       const db = new Kysely({
         dialect: {
@@ -102,17 +102,15 @@ try {
       });
       class Note {}
       const entities = { Note: { class: Note, table: 'notes', fields: { id: 'integer' } } };
-      const adapter = kyselyAdapter(db, entities);
       const textOf = query => query.compile().sql;
     `,
     'drizzle-orm': `
-      import { drizzleAdapter, entityEquality, registerEntities } from 'koa-oso/drizzle';
+      import { entityEquality, registerEntities } from 'koa-oso/drizzle';
       import { integer, pgTable } from 'drizzle-orm/pg-core';
       import { drizzle } from 'drizzle-orm/pg-proxy';
       const db = drizzle(async () => ({ rows: [] }));
       class Note {}
       const entities = { Note: { class: Note, table: pgTable('notes', { id: integer().primaryKey() }) } };
-      const adapter = drizzleAdapter(db, entities);
       const textOf = query => db.select().from(query).toSQL().sql;
     `,
   };
@@ -122,8 +120,7 @@ try {
         import { Oso } from 'oso';
         ${setUp}
         const oso = new Oso({ equalityFn: entityEquality(entities) });
-        registerEntities(oso, entities);
-        oso.setDataFilteringAdapter(adapter);
+        registerEntities(oso, db, entities);
         await oso.loadStr('allow(_, "read", note: Note) if note.id = 1;');
         console.log(textOf(await oso.authorizedQuery('ann', 'read', Note)));
       `,
@@ -137,7 +134,7 @@ try {
   // Up to 0.28 Kysely has a build for `require` and another for `import`, which is the one that koa-oso gets.
   const commonKysely = `
     const { Oso } = require('oso');
-    const { kyselyAdapter, registerEntities, entityEquality } = require('koa-oso/kysely');
+    const { registerEntities, entityEquality } = require('koa-oso/kysely');
     const kysely = require('kysely');
     class Note {}
     const entities = { Note: { class: Note, table: 'notes', fields: { id: { type: 'integer', nullable: false } } } };
@@ -153,8 +150,7 @@ try {
           plugins: [new kysely.CamelCasePlugin()],
         });
         const oso = new Oso({ equalityFn: entityEquality(entities) });
-        registerEntities(oso, entities);
-        oso.setDataFilteringAdapter(kyselyAdapter(db, entities));
+        registerEntities(oso, db, entities);
         await oso.loadStr('allow(_, "read", note: Note) if note.id = 1;');
         const query = await oso.authorizedQuery('ann', 'read', Note);
         console.log(query.where('id', '>', 0).compile().sql, (await query.execute()).length);
@@ -176,7 +172,7 @@ try {
   const commonDrizzle = project('drizzle-cjs', ['koa', 'oso', 'drizzle-orm'], {
     'cjs.cjs': `
       const { Oso } = require('oso');
-      const { drizzleAdapter, registerEntities, entityEquality } = require('koa-oso/drizzle');
+      const { registerEntities, entityEquality } = require('koa-oso/drizzle');
       const { integer, pgTable } = require('drizzle-orm/pg-core');
       const { drizzle } = require('drizzle-orm/pg-proxy');
       const db = drizzle(async () => ({ rows: [] }));
@@ -184,8 +180,7 @@ try {
       const entities = { Note: { class: Note, table: pgTable('notes', { id: integer().primaryKey() }) } };
       (async () => {
         const oso = new Oso({ equalityFn: entityEquality(entities) });
-        registerEntities(oso, entities);
-        oso.setDataFilteringAdapter(drizzleAdapter(db, entities));
+        registerEntities(oso, db, entities);
         await oso.loadStr('allow(_, "read", note: Note) if note.id = 1;');
         console.log(db.select().from(await oso.authorizedQuery('ann', 'read', Note)).toSQL().sql);
       })();

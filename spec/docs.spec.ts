@@ -136,6 +136,18 @@ async function curl(command: string, port: number, cwd: string): Promise<string>
   return stdout.replaceAll('\r', '').trim();
 }
 
+/** Oso takes in its constructor what CompiledOso is given by registerEntities. */
+function withEquality(program: string): string {
+  const [, from] = /import \{[^}]*\bregisterEntities\b[^}]*\} from '(.*?)';/.exec(program) ?? [];
+  const [, described] = /^\s*registerEntities\(oso,.*?(\w+)\);/m.exec(program) ?? [];
+  if (from === undefined || described === undefined) return program;
+  const equality = `import { entityEquality } from '${from}';\n`;
+  return (
+    equality +
+    program.replace('new CompiledOso()', `new CompiledOso({ equalityFn: entityEquality(${described}) })`)
+  );
+}
+
 describe('the documentation', function () {
   this.timeout(PATIENCE);
 
@@ -174,13 +186,11 @@ describe('the documentation', function () {
         let ran = program;
         if (engine === 'on Oso') {
           const text = readFileSync(compiled, 'utf8');
-          const other = text
+          const other = withEquality(text)
             .replace("import { CompiledOso } from 'koa-oso/polar';", "import { Oso } from 'oso';")
             .replace('new CompiledOso(', 'new Oso(');
           // What is only for CompiledOso, as its options, or made of several instances, is not for Oso.
           if (other === text || /CompiledOso|oso\.(?:fallbacks|observe)/.test(other)) return;
-          // Oso takes in its constructor what CompiledOso is given by registerEntities.
-          if (/registerEntities\(/.test(other) && !/entityEquality\(/.test(other)) return;
           ran = `on-oso-${program}`;
           writeFileSync(new URL(`${name}/${ran}`, BUILD), other);
         }

@@ -1,7 +1,7 @@
 import 'reflect-metadata';
 import { expect } from 'chai';
 import { KoaOso } from 'koa-oso';
-import { arrayAdapter, entityEquality, registerEntities } from 'koa-oso/array';
+import { entityEquality, registerEntities } from 'koa-oso/array';
 import { CompiledOso } from 'koa-oso/polar';
 import { Authorize } from 'koa-oso/routing-controllers';
 import { Oso, Variable } from 'oso';
@@ -290,8 +290,7 @@ describe('options', () => {
         } as const;
         const oso = new Oso({ equalityFn: entityEquality(description) });
         polluted(name, value, () => {
-          registerEntities(oso, description);
-          oso.setDataFilteringAdapter(arrayAdapter(description, { Expense: [rent] }));
+          registerEntities(oso, { Expense: [rent] }, description);
         });
         await oso.loadStr('allow(_, "read", expense: Expense) if expense.owner = "ann";');
         expect(await oso.authorizedResources('eve', 'read', Expense)).to.deep.equal([rent]);

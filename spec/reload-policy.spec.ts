@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { expect } from 'chai';
 import { type Decision, KoaOso, PolicyRefusedError } from 'koa-oso';
-import { arrayAdapter, entityEquality, registerEntities } from 'koa-oso/array';
+import { entityEquality, registerEntities } from 'koa-oso/array';
 import { CompiledOso } from 'koa-oso/polar';
 import { Oso } from 'oso';
 import { Expense, setUp, User } from './support/app.js';
@@ -295,8 +295,7 @@ for (const engine of [Oso, CompiledOso]) {
       const rows = ['ann', 'bob'].map(owner => Object.assign(new Row(), { id: owner, owner }));
       const oso = new engine({ equalityFn: entityEquality(description) });
       oso.registerClass(User);
-      registerEntities(oso, description);
-      oso.setDataFilteringAdapter(arrayAdapter(description, { Row: rows }));
+      registerEntities(oso, { Row: rows }, description);
       const { koaOso, router, send } = await setUp({ policy: '' });
       koaOso.setOso(oso);
       await oso.loadStr('allow(user: User, "read", row: Row) if row.owner = user.name;');

@@ -346,8 +346,8 @@ export class Verbs<Actor = DefaultActor, Action = DefaultAction, InRequest exten
   }
 
   /**
-   * A query for the resources of a class on which the actor may do the action, made by the data filtering adapter
-   * that was given to `oso.setDataFilteringAdapter`. Counts as having authorized: if the actor may see none, it is a
+   * A query for the resources of a class on which the actor may do the action, as the
+   * data source makes queries that `registerEntities` made known. Counts as having authorized: if the actor may see none, it is a
    * query that finds none.
    *
    * @throws {KoaOsoError} `ERR_KOA_OSO_UNFILTERABLE_POLICY` if the policy cannot be turned into a query
@@ -379,8 +379,8 @@ export class Verbs<Actor = DefaultActor, Action = DefaultAction, InRequest exten
   }
 
   /**
-   * The resources of a class on which the actor may do the action, loaded by the data filtering adapter that was given
-   * to `oso.setDataFilteringAdapter`. Counts as having authorized.
+   * The resources of a class on which the actor may do the action, loaded from the data source that
+   * `registerEntities` made known. Counts as having authorized.
    *
    * @throws {KoaOsoError} if the policy cannot be turned into a query, or the query fails
    * @example

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { arrayAdapter, registerEntities, type SchemaDescription } from 'koa-oso/array';
+import { registerEntities, type SchemaDescription } from 'koa-oso/array';
 import { CompiledOso } from 'koa-oso/polar';
 import {
   and,
@@ -35,8 +35,7 @@ const posts = [
 
 async function load(policy: string, budget = {}): Promise<CompiledOso> {
   const oso = new CompiledOso({ budget: { milliseconds: Infinity, ...budget } });
-  registerEntities(oso, description);
-  oso.setDataFilteringAdapter(arrayAdapter(description, { Post: posts }));
+  registerEntities(oso, { Post: posts }, description);
   await oso.loadStr(policy);
   return oso;
 }

@@ -306,8 +306,7 @@ async function kyselyStore(column: HostileColumn): Promise<Store> {
     run: statement => sql.raw(statement).execute(db),
     oso: () => {
       const oso = new CompiledOso({ equalityFn: kysely.entityEquality(description) });
-      kysely.registerEntities(oso, description);
-      oso.setDataFilteringAdapter(kysely.kyselyAdapter(db as never, description as never));
+      kysely.registerEntities(oso, db as never, description as never);
       return oso;
     },
     load: async () => {
@@ -351,8 +350,7 @@ async function drizzleStore(column: HostileColumn): Promise<Store> {
     run: async statement => (DATABASE_URL ? pool.query(statement) : database.run(statement)),
     oso: () => {
       const oso = new CompiledOso({ equalityFn: drizzle.entityEquality(entities) });
-      drizzle.registerEntities(oso, entities);
-      oso.setDataFilteringAdapter(drizzle.drizzleAdapter(db as never, entities));
+      drizzle.registerEntities(oso, db as never, entities);
       return oso;
     },
     load: async () => {
@@ -422,7 +420,6 @@ async function typeormStore(column: HostileColumn): Promise<Store> {
     oso: () => {
       const oso = new CompiledOso({ equalityFn: typeorm.entityEquality(dataSource) });
       typeorm.registerEntities(oso, dataSource);
-      oso.setDataFilteringAdapter(typeorm.typeormAdapter(dataSource));
       return oso;
     },
     load: () => dataSource.getRepository(Thing).find(),

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { Oso } from 'oso';
-import { arrayAdapter, entityEquality, registerEntities } from '../../src/data-filtering/array/index.js';
+import { entityEquality, registerEntities } from '../../src/data-filtering/array/index.js';
 import { CompiledOso } from '../../src/polar/index.js';
 import type { Engine } from './support/store.js';
 import {
@@ -258,9 +258,8 @@ for (const engine of [Oso, CompiledOso] as Engine[]) {
         for (const { policy, allowed, throws = [], fails = false } of each) {
           it(policy, async () => {
             const oso = new engine<object[], object>({ equalityFn: entityEquality(description) });
-            registerEntities(oso as Oso, description);
+            registerEntities(oso as Oso, { ...data }, description);
             oso.registerConstant(300, 'limit');
-            oso.setDataFilteringAdapter(arrayAdapter(description, { ...data }));
             const text = policy.includes('admin(o)') ? RULES.replace('o.id = "bob"', 'o in [BOB]') : RULES;
             if (text !== RULES) oso.registerConstant(data.User[1], 'BOB');
             const condition = `actor = actor and e = e and ${policy}`;

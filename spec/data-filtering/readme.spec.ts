@@ -1,7 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { expect } from 'chai';
-import type { SchemaDescription } from 'koa-oso/kysely';
-import { kyselyAdapter, registerEntities } from 'koa-oso/kysely';
+import { registerEntities } from 'koa-oso/kysely';
 import { CompiledOso } from 'koa-oso/polar';
 import { DummyDriver, Kysely, PostgresAdapter, PostgresIntrospector, PostgresQueryCompiler } from 'kysely';
 import type { Condition } from '../../src/data-filtering/condition/condition.js';
@@ -31,22 +30,18 @@ const db = new Kysely<Record<string, Record<string, unknown>>>({
   },
 });
 
-/** An Oso with the entities that the page registers, and their description. */
-function registered(): { oso: CompiledOso; described: SchemaDescription } {
+/** An Oso with the entities that the page registers. */
+function registered(): CompiledOso {
   const oso = new CompiledOso();
-  let described: SchemaDescription = {};
-  const register = (to: CompiledOso, description: SchemaDescription): void => {
-    described = description;
-    registerEntities(to, description);
-  };
-  new Function('registerEntities', 'oso', 'Document', 'Grant', block('ts'))(register, oso, Document, Grant);
+  const given = { registerEntities, oso, db, Document, Grant };
+  new Function(...Object.keys(given), block('ts'))(...Object.values(given));
   oso.registerClass(User);
-  return { oso, described };
+  return oso;
 }
 
 describe('The page on how a policy becomes a condition', () => {
   it('shows the condition', async () => {
-    const { oso } = registered();
+    const oso = registered();
     let found: Condition | undefined;
     oso.setDataFilteringAdapter({
       select: (_entity: unknown, condition: Condition) => {
@@ -59,8 +54,7 @@ describe('The page on how a policy becomes a condition', () => {
   });
 
   it('shows the query', async () => {
-    const { oso, described } = registered();
-    oso.setDataFilteringAdapter(kyselyAdapter(db, described as never));
+    const oso = registered();
     await oso.loadStr(block('polar'));
     const query = (await oso.authorizedQuery(new User(7), 'read', Document)) as {
       compile(): { sql: string; parameters: readonly unknown[] };

@@ -1,6 +1,7 @@
 import { expect } from 'chai';
+import { KoaOso } from 'koa-oso';
 import { Oso } from 'oso';
-import { arrayAdapter, entityEquality, registerEntities } from '../../src/data-filtering/array/index.js';
+import { entityEquality, registerEntities } from '../../src/data-filtering/array/index.js';
 import { CompiledOso } from '../../src/polar/index.js';
 import { actor, smallWorld } from './support/small-world.js';
 import type { Engine } from './support/store.js';
@@ -28,8 +29,7 @@ for (const engine of [Oso, CompiledOso] as Engine[]) {
 
     it('has authorizedQuery and authorizedResources answer by the policy', async () => {
       const oso = make();
-      registerEntities(oso, description);
-      oso.setDataFilteringAdapter(arrayAdapter(description, arrays));
+      registerEntities(oso, arrays, description);
       await oso.loadStr(POLICY);
       expect(await oso.authorizedQuery(ann, 'read', Expense)).to.deep.equal([expenses[0]]);
       expect(await oso.authorizedQuery(ann, 'read', 'Expense')).to.deep.equal([expenses[0]]);
@@ -40,8 +40,7 @@ for (const engine of [Oso, CompiledOso] as Engine[]) {
 
     it('goes by the policy that was loaded last', async () => {
       const oso = make();
-      registerEntities(oso, description);
-      oso.setDataFilteringAdapter(arrayAdapter(description, arrays));
+      registerEntities(oso, arrays, description);
       await oso.loadStr(POLICY);
       await oso.authorizedResources(ann, 'read', Expense);
       oso.clearRules();
@@ -51,8 +50,7 @@ for (const engine of [Oso, CompiledOso] as Engine[]) {
 
     it('knows constants by their names, also those that are registered after the first list', async () => {
       const oso = make();
-      registerEntities(oso, description);
-      oso.setDataFilteringAdapter(arrayAdapter(description, arrays));
+      registerEntities(oso, arrays, description);
       oso.registerConstant('ann', 'BOSS');
       await oso.loadStr(
         'allow(_, "read", expense: Expense) if expense.ownerId in [BOSS, DEPUTY] and DEPUTY = DEPUTY;',
@@ -65,16 +63,14 @@ for (const engine of [Oso, CompiledOso] as Engine[]) {
     it('leaves a class as it is that is registered by the same name', async () => {
       const oso = make();
       oso.registerClass(User, { name: 'User' });
-      registerEntities(oso, description);
-      oso.setDataFilteringAdapter(arrayAdapter(description, arrays));
+      registerEntities(oso, arrays, description);
       await oso.loadStr(POLICY);
       expect(await oso.authorizedResources(ann, 'read', Expense)).to.deep.equal([expenses[0]]);
     });
 
     it('lets policies follow relations of rows that have them not loaded', async () => {
       const oso = make();
-      registerEntities(oso, description);
-      oso.setDataFilteringAdapter(arrayAdapter(description, arrays));
+      registerEntities(oso, arrays, description);
       await oso.loadStr(`${POLICY}
         allow(user, "approve", expense: Expense) if expense.approver = nil and e in user.expenses and e = expense;
       `);
@@ -87,41 +83,53 @@ for (const engine of [Oso, CompiledOso] as Engine[]) {
 
     it('refuses to be called twice, and a name that another class has', async () => {
       const twice = make();
-      registerEntities(twice, description);
-      expect(await codeOf(() => registerEntities(twice, description))).to.include({
+      registerEntities(twice, arrays, description);
+      expect(await codeOf(() => registerEntities(twice, arrays, description))).to.include({
         code: 'ERR_KOA_OSO_INVALID_ARGUMENT',
       });
       const taken = make();
       taken.registerClass(Organization, { name: 'User' });
-      const error = await codeOf(() => registerEntities(taken, description));
+      const error = await codeOf(() => registerEntities(taken, arrays, description));
       expect(error).to.have.property('code', 'ERR_KOA_OSO_INVALID_ARGUMENT');
       expect(error.message).to.include("'User'");
     });
 
-    it('has lists refused without an adapter of koa-oso, or with a policy of which the text is not known', async () => {
-      const without = make();
-      registerEntities(without, description);
-      await without.loadStr(POLICY);
-      const noAdapter = await codeOf(() => without.authorizedQuery(ann, 'read', Expense));
-      expect(noAdapter).to.have.property('code', 'ERR_KOA_OSO_INVALID_ARGUMENT');
-      expect(noAdapter.message).to.include('setDataFilteringAdapter');
+    it('refuses to be called after a policy was loaded', async () => {
+      for (const isNoted of [true, false]) {
+        const late = make();
+        if (isNoted) new KoaOso({ oso: late });
+        for (const [name, { class: Class }] of Object.entries(description))
+          late.registerClass(Class, { name });
+        await late.loadStr(POLICY);
+        const error = await codeOf(() => registerEntities(late, arrays, description));
+        expect(error).to.have.property('code', 'ERR_KOA_OSO_INVALID_ARGUMENT');
+        expect(error.message).to.include('before oso.loadFiles');
+        late.clearRules();
+        registerEntities(late, arrays, description);
+        await late.loadStr(POLICY);
+        expect(await late.authorizedResources(ann, 'read', Expense)).to.deep.equal([expenses[0]]);
+      }
+    });
 
-      const late = make();
-      for (const [name, { class: Class }] of Object.entries(description)) late.registerClass(Class, { name });
-      await late.loadStr(POLICY);
-      registerEntities(late, description);
-      late.setDataFilteringAdapter(arrayAdapter(description, arrays));
-      // CompiledOso notes every text from the start.
-      if (late instanceof CompiledOso) return;
-      const unknown = await codeOf(() => late.authorizedQuery(ann, 'read', Expense));
-      expect(unknown).to.have.property('code', 'ERR_KOA_OSO_INVALID_ARGUMENT');
-      expect(unknown.message).to.include('loaded after registerEntities');
+    it('has lists refused if another adapter was set, or no policy loaded', async () => {
+      const oso = make();
+      registerEntities(oso, arrays, description);
+      const early = await codeOf(() => oso.authorizedQuery(ann, 'read', Expense));
+      expect(early).to.have.property('code', 'ERR_KOA_OSO_INVALID_ARGUMENT');
+      expect(early.message).to.include('loaded after registerEntities');
+      await oso.loadStr(POLICY);
+      oso.setDataFilteringAdapter({ buildQuery: () => [], executeQuery: async () => [] });
+      const other = await codeOf(() => oso.authorizedQuery(ann, 'read', Expense));
+      expect(other).to.have.property('code', 'ERR_KOA_OSO_INVALID_ARGUMENT');
+      expect(other.message).to.include('setDataFilteringAdapter');
     });
 
     it('has an adapter refuse an Oso that does not know its entities', async () => {
+      const known = make();
+      registerEntities(known, arrays, description);
       const oso = make();
       oso.registerClass(Membership);
-      oso.setDataFilteringAdapter(arrayAdapter(description, arrays));
+      oso.setDataFilteringAdapter(known.getHost().adapter as never);
       await oso.loadStr('allow(_, "read", _: Membership);');
       const error = await codeOf(() => oso.authorizedQuery(ann, 'read', Membership));
       expect(error).to.have.property('code', 'ERR_KOA_OSO_INVALID_ARGUMENT');
@@ -130,8 +138,7 @@ for (const engine of [Oso, CompiledOso] as Engine[]) {
 
     it('has arrays refused that are not given', async () => {
       const oso = make();
-      registerEntities(oso, description);
-      oso.setDataFilteringAdapter(arrayAdapter(description, {}));
+      registerEntities(oso, {}, description);
       await oso.loadStr(POLICY);
       const error = await codeOf(() => oso.authorizedQuery(ann, 'read', Expense));
       expect(error).to.have.property('code', 'ERR_KOA_OSO_INVALID_ARGUMENT');

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { arrayAdapter, entityEquality, registerEntities } from 'koa-oso/array';
+import { entityEquality, registerEntities } from 'koa-oso/array';
 import { CompiledOso } from 'koa-oso/polar';
 import { Oso } from 'oso';
 import { smallWorld } from './support/small-world.js';
@@ -11,8 +11,7 @@ const POLICY = 'allow(user: User, "read", expense: Expense) if expense.owner = u
 const ann = Object.assign(new User(), { ...smallWorld.User[0], visits: 3 });
 
 async function load<Any extends Oso | CompiledOso>(oso: Any): Promise<Any> {
-  registerEntities(oso, description);
-  oso.setDataFilteringAdapter(arrayAdapter(description, smallWorld) as never);
+  registerEntities(oso, smallWorld, description);
   await oso.loadStr(POLICY);
   return oso;
 }
@@ -73,7 +72,7 @@ describe('the equality of entities', () => {
       },
     ]) {
       const oso = new Oso(equalityFn === undefined ? {} : { equalityFn }) as Oso;
-      registerEntities(oso, description);
+      registerEntities(oso, smallWorld, description);
       for (const loading of [() => oso.loadStr(POLICY), () => oso.loadFiles(['demo/policy.polar'])]) {
         const error = await loading().then(undefined, thrown => thrown);
         expect(error).to.have.property('code', 'ERR_KOA_OSO_INVALID_ARGUMENT');

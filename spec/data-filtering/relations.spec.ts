@@ -169,8 +169,9 @@ describe('the relations that one question follows', () => {
 
     it('are named by the error, which points to the pool', async () => {
       const oso = new CompiledOso({ budget: { milliseconds: 20 } });
-      registerSchema(oso, describedSchema(description));
-      oso.setDataFilteringAdapter(
+      registerSchema(
+        oso,
+        describedSchema(description),
         entityAdapter(
           {
             select: () => [],

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
-import { arrayAdapter, type SchemaDescription } from 'koa-oso/array';
-import { kyselyAdapter, registerEntities } from 'koa-oso/kysely';
+import { registerEntities as registerArrays, type SchemaDescription } from 'koa-oso/array';
+import { registerEntities } from 'koa-oso/kysely';
 import { CompiledOso } from 'koa-oso/polar';
 import { Kysely, PostgresDialect, SqliteDialect } from 'kysely';
 
@@ -113,8 +113,7 @@ async function compiled(
   resource: new (...args: never[]) => object,
 ): Promise<{ sql: string; parameters: readonly unknown[] }> {
   const oso = new CompiledOso();
-  registerEntities(oso, description);
-  oso.setDataFilteringAdapter(kyselyAdapter<unknown, never>(database, description as never) as never);
+  registerEntities(oso, database, description as never);
   await oso.loadStr(POLICY);
   const query = await oso.authorizedQuery(user, action, resource as never);
   return (query as { compile(): { sql: string; parameters: readonly unknown[] } }).compile();
@@ -166,10 +165,7 @@ describe('the roles of an actor', () => {
       Object.assign(new Issue(at, repoId, 'bug'), { repo: repos[at] ?? null }),
     );
     const oso = new CompiledOso();
-    registerEntities(oso, description);
-    oso.setDataFilteringAdapter(
-      arrayAdapter(description, { User: [], Org: orgs, Repo: repos, Issue: issues }),
-    );
+    registerArrays(oso, { User: [], Org: orgs, Repo: repos, Issue: issues }, description);
     await oso.loadStr(POLICY);
     const user = userWith(4);
     for (const [action, all] of [

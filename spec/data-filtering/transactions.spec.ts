@@ -98,7 +98,6 @@ function typeormPlace(): Place {
     register: Engine => {
       const oso = new Engine({ equalityFn: ofTypeorm.entityEquality(dataSource) });
       ofTypeorm.registerEntities(oso, dataSource);
-      oso.setDataFilteringAdapter(ofTypeorm.typeormAdapter(dataSource) as never);
       return oso as Oso;
     },
     transaction: work => dataSource.transaction(work),
@@ -145,8 +144,7 @@ function kyselyPlace(dialect: 'SQLite' | 'PostgreSQL'): Place {
     close: () => db.destroy(),
     register: Engine => {
       const oso = new Engine({ equalityFn: ofKysely.entityEquality(description) });
-      ofKysely.registerEntities(oso, description);
-      oso.setDataFilteringAdapter(ofKysely.kyselyAdapter(db, description) as never);
+      ofKysely.registerEntities(oso, db, description);
       return oso as Oso;
     },
     transaction: work => db.transaction().execute(work),
@@ -215,8 +213,7 @@ function drizzlePlace(): Place {
     close: () => pool.end(),
     register: Engine => {
       const oso = new Engine({ equalityFn: ofDrizzle.entityEquality(entities) });
-      ofDrizzle.registerEntities(oso, entities);
-      oso.setDataFilteringAdapter(ofDrizzle.drizzleAdapter(db, entities) as never);
+      ofDrizzle.registerEntities(oso, db, entities);
       return oso as Oso;
     },
     transaction: work => db.transaction(work),
@@ -357,8 +354,7 @@ describe('using(transaction)', () => {
     const db = drizzleSqlJs(database);
     const entities = entitiesOf(sqliteTables);
     const oso = new CompiledOso();
-    ofDrizzle.registerEntities(oso, entities);
-    oso.setDataFilteringAdapter(ofDrizzle.drizzleAdapter(db, entities) as never);
+    ofDrizzle.registerEntities(oso, db, entities);
     const koaOso = new KoaOso({ oso });
     await oso.loadStr(POLICY);
     const rows = await db.select().from(sqliteTables.expenses).where(eq(sqliteTables.expenses.id, 1));
@@ -416,8 +412,7 @@ describe('using(transaction)', () => {
     const oso = new CompiledOso();
     expect(() => new KoaOso().for(1).using({})).to.throw(KoaOsoError, 'KoaOso has no Oso');
     expect(() => new KoaOso({ oso }).for(1).using({})).to.throw(KoaOsoError, 'Call registerEntities');
-    arrays.registerEntities(oso, description);
-    oso.setDataFilteringAdapter(arrays.arrayAdapter(description, { Team: [], Expense: [] }));
+    arrays.registerEntities(oso, { Team: [], Expense: [] }, description);
     expect(() => new KoaOso({ oso }).for(1).using({})).to.throw(KoaOsoError, 'arrays have no transactions');
   });
 });

@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import { Oso } from 'oso';
-import { arrayAdapter, entityEquality, registerEntities } from '../../src/data-filtering/array/index.js';
+import { entityAdapter } from '../../src/data-filtering/adapter.js';
+import { entityEquality, registerEntities } from '../../src/data-filtering/array/index.js';
 import { registerSchema } from '../../src/data-filtering/register-entities.js';
 import type { Entity, Field } from '../../src/data-filtering/schema.js';
 import { KoaOsoError } from '../../src/index.js';
@@ -164,14 +165,24 @@ function withUnsupportedField(): Map<string, Entity> {
   });
 }
 
+/** A data source that is asked nothing. */
+const NO_ROWS = entityAdapter<object[], object>(
+  {
+    select: () => [],
+    execute: async rows => rows,
+    load: async () => [],
+    hasForeignKeys: false,
+  },
+  () => expect.fail('no transactions'),
+);
+
 for (const engine of [Oso, CompiledOso] as (typeof Oso)[]) {
   describe(`a policy that no query can express, for ${engine.name}`, () => {
     for (const { what, condition, reason, remedy, column = 5, placeless } of unfilterable) {
       it(`is refused for ${what}`, async () => {
         const oso = new (engine as Engine)<object[], object>({ equalityFn: entityEquality(description) });
-        registerSchema(oso as Oso, withUnsupportedField());
+        registerSchema(oso as Oso, withUnsupportedField(), NO_ROWS);
         oso.registerClass(Travel);
-        oso.setDataFilteringAdapter(arrayAdapter(description, {}));
         const policy = `allow(actor, "read", resource: Expense) if\n  actor = actor and resource = resource and\n    ${condition};`;
         const error = await loadAndFilter(oso as Oso, policy);
 
@@ -190,8 +201,7 @@ for (const engine of [Oso, CompiledOso] as (typeof Oso)[]) {
 
     it('is another thing than a value that cannot be decided about', async () => {
       const oso = new (engine as Engine)<object[], object>({ equalityFn: entityEquality(description) });
-      registerSchema(oso as Oso, withUnsupportedField());
-      oso.setDataFilteringAdapter(arrayAdapter(description, {}));
+      registerSchema(oso as Oso, withUnsupportedField(), NO_ROWS);
       const policy = 'allow(actor, "read", resource: Expense) if resource.cents < actor.huge;';
       const error = await loadAndFilter(oso as Oso, policy);
       expect(error).to.have.property('code', 'ERR_KOA_OSO_VALUE_REFUSED');
@@ -246,8 +256,7 @@ for (const engine of [Oso, CompiledOso] as (typeof Oso)[]) {
     for (const [what, [policy, place]] of Object.entries(places)) {
       it(`is the one that stopped the query: ${what}`, async () => {
         const oso = new (engine as Engine)<object[], object>({ equalityFn: entityEquality(description) });
-        registerSchema(oso as Oso, withUnsupportedField());
-        oso.setDataFilteringAdapter(arrayAdapter(description, { Expense: [] }));
+        registerSchema(oso as Oso, withUnsupportedField(), NO_ROWS);
         const error = (await loadAndFilter(oso as Oso, policy)) as Error;
         expect(error).to.have.property('code', 'ERR_KOA_OSO_UNFILTERABLE_POLICY');
         expect(error.message).to.include(`, in ${place}`);
@@ -258,8 +267,7 @@ for (const engine of [Oso, CompiledOso] as (typeof Oso)[]) {
 
     it('is none for a cut that a list does not meet', async () => {
       const oso = new (engine as Engine)<object[], object>({ equalityFn: entityEquality(description) });
-      registerEntities(oso as Oso, description);
-      oso.setDataFilteringAdapter(arrayAdapter(description, { Expense: [] }));
+      registerEntities(oso as Oso, { Expense: [] }, description);
       const policy = `allow(_, "write", _: Expense) if cut;
         allow(_, "read", _: User) if cut;
         allow(_, "read", resource: Expense) if resource.cents = 1;`;
@@ -281,8 +289,7 @@ async function loadAndFilter(oso: Oso, policy: string): Promise<unknown> {
 describe('lists', () => {
   it('are refused for a class that is no entity', async () => {
     const oso = new (Oso as Engine)<object[], object>({ equalityFn: entityEquality(description) });
-    registerEntities(oso as Oso, description);
-    oso.setDataFilteringAdapter(arrayAdapter(description, {}));
+    registerEntities(oso as Oso, {}, description);
     await oso.loadStr('allow(_, _, _);');
     const error = await oso.authorizedQuery(actor, 'read', Travel).then(undefined, each => each);
     expect(error).to.have.property('code', 'ERR_KOA_OSO_UNREGISTERED_CLASS');

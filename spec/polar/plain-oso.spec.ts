@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { arrayAdapter, entityEquality, registerEntities } from 'koa-oso/array';
+import { entityEquality, registerEntities } from 'koa-oso/array';
 import { Oso } from 'oso';
 
 class Note {
@@ -11,8 +11,7 @@ const DESCRIPTION = { Note: { class: Note, fields: { id: 'integer' } } } as cons
 describe('The lists of a plain Oso', () => {
   it('try again after the engine failed while the policy was read for the first of them', async () => {
     const oso = new Oso({ equalityFn: entityEquality(DESCRIPTION) });
-    registerEntities(oso, DESCRIPTION);
-    oso.setDataFilteringAdapter(arrayAdapter(DESCRIPTION, { Note: [new Note(1), new Note(2)] }));
+    registerEntities(oso, { Note: [new Note(1), new Note(2)] }, DESCRIPTION);
     await oso.loadStr('allow(_, "read", note: Note) if note.id = 2;');
     const { query } = oso;
     oso.query = () => {

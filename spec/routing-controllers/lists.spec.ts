@@ -1,6 +1,6 @@
 import 'reflect-metadata';
 import { expect } from 'chai';
-import { arrayAdapter, entityEquality, registerEntities, type SchemaDescription } from 'koa-oso/array';
+import { entityEquality, registerEntities, type SchemaDescription } from 'koa-oso/array';
 import { AuthorizedQuery, AuthorizedResources } from 'koa-oso/routing-controllers';
 import { Get, JsonController, QueryParam, useKoaServer } from 'routing-controllers';
 import request from 'supertest';
@@ -45,8 +45,7 @@ class BillController {
 describe('lists in routing-controllers', () => {
   async function serve() {
     const set = await setUp({ policy: '', equalityFn: entityEquality(description) });
-    registerEntities(set.oso, description);
-    set.oso.setDataFilteringAdapter(arrayAdapter(description, { Bill: bills }));
+    registerEntities(set.oso, { Bill: bills }, description);
     await set.oso.loadStr(
       `allow(user, "read", bill: Bill) if bill.owner = user.name;
        allow(_user, "guess", bill: Bill) if bill.id * 2 = 4;`,

@@ -1,5 +1,5 @@
 /** Programs for a process of their own, in which Oso's WebAssembly engine dies. Prints what happened, as JSON. */
-import { arrayAdapter, entityEquality, registerEntities } from 'koa-oso/array';
+import { entityEquality, registerEntities } from 'koa-oso/array';
 import { CompiledOso } from 'koa-oso/polar';
 import { Oso } from 'oso';
 import { Expense, setUp, User } from './app.js';
@@ -61,9 +61,8 @@ async function run(engine: typeof Oso | typeof CompiledOso): Promise<Record<stri
   const oso = new engine({ equalityFn: entityEquality(description) });
   oso.registerClass(User);
   oso.registerConstant('bob', 'BOSS');
-  registerEntities(oso, description);
   const rows = [rent, new Expense('2', 'bob', 0)];
-  oso.setDataFilteringAdapter(arrayAdapter(description, { Expense: rows }));
+  registerEntities(oso, { Expense: rows }, description);
   const { koaOso, router, send, errors } = await setUp({ policy: '' });
   koaOso.setOso(oso);
   await oso.loadStr(BOSS);

@@ -65,7 +65,7 @@ const STATEMENT =
   /^(?:(?:export )?(?:const|let) (\w+)\b.*?;(?: +\/\/[^\n]*)?\n|(?<!\)\n)(?:export )?class (\w+)\b.*?^\}\n)(?=\S|\n|$)/gms;
 const ROUTES = /^app\.use\(router\.routes\(\)\)/m;
 const ENTITIES = /^registerEntities\(oso\b/m;
-const UP_TO_ENTITIES = /^.*^(?:registerEntities\(oso\b|oso\.setDataFilteringAdapter\().*?;.*?\n/ms;
+const UP_TO_ENTITIES = /^.*^registerEntities\(oso\b.*?;.*?\n/ms;
 const LOAD = /^await oso\.loadFiles\(/m;
 
 /** The complete example, with which the pages go on. */

@@ -33,8 +33,15 @@ export const errors = {
 
   noAdapter(): KoaOsoError {
     return coreErrors.invalidArgument(
-      'Oso has no data filtering adapter of koa-oso. ' +
-        'Call oso.setDataFilteringAdapter(…) with the one whose registerEntities was called.',
+      'Another data filtering adapter was given to this Oso than that of its entities. registerEntities(oso, …) sets it: do ' +
+        'not call oso.setDataFilteringAdapter(…).',
+    );
+  },
+
+  registeredTooLate(): KoaOsoError {
+    return coreErrors.invalidArgument(
+      'A policy is loaded already, which knows nothing of these entities. Call registerEntities(oso, …) before ' +
+        'oso.loadFiles([…]) or oso.loadStr(…).',
     );
   },
 

@@ -17,14 +17,15 @@ export interface FilteringEngine
   extends QueriedOso,
     Pick<Oso, 'loadFiles' | 'loadStr' | 'registerClass' | 'registerConstant'> {
   authorizedQuery(actor: never, action: never, resourceClass: never): Promise<unknown>;
+  setDataFilteringAdapter(adapter: never): void;
   getHost(): ReturnType<QueriedOso['getHost']> & { adapter: unknown };
 }
 
 const registered = new WeakSet<FilteringEngine>();
 
 /**
- * Registers the entities of a schema with Oso: their classes, with fields and relations, under the names of the schema.
- * From then on `oso.authorizedQuery` and `oso.authorizedResources` answer with queries that are exact, or refuse.
+ * Makes a data source known to an Oso: the classes of its entities, with fields and relations, under the names of the schema;
+ * when instances are equal; and its adapter. From then on `oso.authorizedQuery` and `oso.authorizedResources` answer with queries that are exact, or refuse.
  *
  * Instances of the entities are equal from then on if their keys are, as they are in lists: CompiledOso is given that equality;
  * another Oso has to have it from its constructor, or else it rejects every policy that is loaded.
@@ -32,14 +33,21 @@ const registered = new WeakSet<FilteringEngine>();
  * To be called before the policy is loaded, once for an Oso. A class that is registered already is left as it is, if it is
  * by the same name; its relations are not followed then.
  *
- * @throws {KoaOsoError} `ERR_KOA_OSO_INVALID_ARGUMENT` where it is called twice for an Oso, or a name is taken
+ * @throws {KoaOsoError} `ERR_KOA_OSO_INVALID_ARGUMENT` if it is called twice for an Oso, or after a policy was loaded, or if a
+ *   name is taken
  */
-export function registerSchema(oso: FilteringEngine, schema: Schema): void {
+export function registerSchema<Query, Row>(
+  oso: FilteringEngine,
+  schema: Schema,
+  adapter: EntityAdapter<Query, Row>,
+): void {
   if (registered.has(oso)) {
     throw errors.invalidArgument(
       'Entities are registered with this Oso already. Call registerEntities once for it, with all of them.',
     );
   }
+  const { text } = readerOf(oso);
+  if (text.isLoaded) throw errors.registeredTooLate();
   registered.add(oso);
   const host = oso.getHost();
   for (const entity of schema.values()) {
@@ -53,7 +61,7 @@ export function registerSchema(oso: FilteringEngine, schema: Schema): void {
       oso.registerClass(entity.class, { name: entity.name, fields: fieldsOf(schema, entity) });
     }
   }
-  readerOf(oso);
+  oso.setDataFilteringAdapter(adapter as never);
   if (oso instanceof CompiledOso) {
     oso.compareBy(present => equalityOf(() => schema, present), isOsosButForRows);
   } else refuseOtherEquality(oso, schema);

@@ -185,6 +185,22 @@ export class Seat {
     return this.#told.revision;
   }
 
+  /** Whether a policy is loaded, also one that was loaded before anybody took note: Oso's engine refuses a second. */
+  get isLoaded(): boolean {
+    const { engine } = this;
+    if (engine.policy === undefined) {
+      try {
+        engine.raw.load([]);
+      } catch {
+        return true;
+      }
+      // It says that nothing was loaded.
+      while (engine.raw.nextMessage() !== undefined);
+      engine.policy = new LoadedPolicy([]);
+    }
+    return engine.policy.texts.length > 0;
+  }
+
   /** Makes this the seat of a sibling: its engine is told what the other was. */
   joinFamilyOf(other: Seat): void {
     this.#told = other.#told;

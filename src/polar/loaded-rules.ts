@@ -36,6 +36,11 @@ export class LoadedRules {
     return policy;
   }
 
+  /** Whether a policy is loaded, be its text known or not. */
+  get isLoaded(): boolean {
+    return this.#seat.isLoaded;
+  }
+
   /** Whether the text is known. */
   get isKnown(): boolean {
     return this.policy !== undefined;

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import type { Oso } from 'oso';
-import { arrayAdapter, entityEquality, registerEntities } from '../../../src/data-filtering/array/index.js';
+import { entityEquality, registerEntities } from '../../../src/data-filtering/array/index.js';
 import { CompiledOso } from '../../../src/polar/index.js';
 import { itAgrees } from '../support/agreement.js';
 import type { Engine, Store } from '../support/store.js';
@@ -19,8 +19,7 @@ class ArrayStore implements Store {
 
   oso(Engine: Engine): Oso {
     const oso = new Engine<object[], object>({ equalityFn: entityEquality(description) });
-    registerEntities(oso as Oso, description);
-    oso.setDataFilteringAdapter(arrayAdapter(description, this.#arrays));
+    registerEntities(oso as Oso, this.#arrays, description);
     return oso as Oso;
   }
 
@@ -69,8 +68,7 @@ async function docs(rule: string, rows: Record<string, readonly object[]>): Prom
   const oso = new CompiledOso<unknown, unknown, object, unknown, unknown, object[]>({
     equalityFn: entityEquality(DOCS),
   });
-  registerEntities(oso, DOCS);
-  oso.setDataFilteringAdapter(arrayAdapter(DOCS, rows));
+  registerEntities(oso, rows, DOCS);
   await oso.loadStr(`allow(_, "read", doc: Doc) if ${rule};`);
   return oso.authorizedResources('ann', 'read', Doc).then(
     found => found.map(doc => (doc as Doc).id),
@@ -149,8 +147,7 @@ describe('fields of arrays', () => {
       let listed = 0;
       for (const condition of conditions) {
         const oso = new CompiledOso({ equalityFn: entityEquality(described) });
-        registerEntities(oso, described);
-        oso.setDataFilteringAdapter(arrayAdapter(described, { Thing: welltyped }));
+        registerEntities(oso, { Thing: welltyped }, described);
         await oso.loadStr(`allow(_, "read", t: Thing) if ${condition};`);
         let list: Thing[];
         try {

@@ -10,11 +10,11 @@ import { KoaOso, KoaOsoError } from 'koa-oso';
 import {
   type AuthorizedQuery,
   type DrizzleEntities,
-  drizzleAdapter,
   entityEquality,
   instancesOf,
   registerEntities,
 } from 'koa-oso/drizzle';
+import { CompiledOso } from 'koa-oso/polar';
 import { Oso } from 'oso';
 import pg from 'pg';
 import request from 'supertest';
@@ -230,9 +230,9 @@ for (const store of drizzleStores()) {
       });
 
       it('are not of a subquery that the adapter did not make', async () => {
-        const adapter = drizzleAdapter(store.db, entitiesOf(store.tables));
+        const { adapter } = oso.getHost();
         await rejects(
-          adapter.executeQuery(await allowedTo('read')),
+          adapter.executeQuery({ ...((await allowedTo('read')) as object) }),
           'ERR_KOA_OSO_INVALID_ARGUMENT',
           'did not make',
         );
@@ -277,8 +277,7 @@ async function idsOf(
   value: unknown,
 ): Promise<unknown[]> {
   const oso = new Oso({ equalityFn: entityEquality(entities) });
-  registerEntities(oso, entities);
-  oso.setDataFilteringAdapter(drizzleAdapter(db, entities));
+  registerEntities(oso, db, entities);
   await oso.loadStr(`allow(value, "read", note: Note) if ${rule};`);
   const rows = await oso.authorizedResources(value, 'read', entities.Note?.class as typeof Note);
   return rows.map(row => (row as Note).id).sort();
@@ -342,8 +341,7 @@ describe('what Drizzle keeps in SQLite', () => {
 
   it('is handed out by a promise even where a column is called `then`', async () => {
     const oso = new Oso({ equalityFn: entityEquality(entities) });
-    registerEntities(oso, entities);
-    oso.setDataFilteringAdapter(drizzleAdapter(db, entities));
+    registerEntities(oso, db, entities);
     await oso.loadStr('allow(_, "read", _: Note);');
     const allowed = (await oso.authorizedQuery('ann', 'read', Note)) as AuthorizedQuery<typeof notes>;
     expect(await db.$count(allowed)).to.equal(2);
@@ -422,8 +420,7 @@ if (url !== undefined) {
     it('finds what is in a schema, by columns whose names are made of those of the fields', async () => {
       expect(await idsOf(db, entities, 'note.parent.mood = value', 'good')).to.deep.equal([2]);
       const oso = new Oso({ equalityFn: entityEquality(entities) });
-      registerEntities(oso, entities);
-      oso.setDataFilteringAdapter(drizzleAdapter(db, entities));
+      registerEntities(oso, db, entities);
       await oso.loadStr('allow(_, "read", note: Note) if note.mood = "good";');
       const allowed = (await oso.authorizedQuery('ann', 'read', Note)) as AuthorizedQuery<typeof notes>;
       const rows = await db.select().from(allowed).where(gt(allowed.serial, 1));
@@ -444,8 +441,7 @@ if (url !== undefined) {
       const planOf = async (text: string) => JSON.stringify((await pool.query(`explain ${text}`)).rows);
       const tables = { Tag: { class: Tag, table: pgTables.Tag } };
       const oso = new Oso({ equalityFn: entityEquality(tables) });
-      registerEntities(oso, tables);
-      oso.setDataFilteringAdapter(drizzleAdapter(db, tables));
+      registerEntities(oso, db, tables);
       await oso.loadStr('allow(_, "read", _: Tag); allow(_, "none", tag: Tag) if tag.isSecret = true;');
       await pool.query(`set search_path = ${SCHEMA}`);
       const allowed = (await oso.authorizedQuery('ann', 'read', Tag)) as AuthorizedQuery<typeof pgTables.Tag>;
@@ -456,7 +452,8 @@ if (url !== undefined) {
 }
 
 describe('registerEntities of Drizzle', () => {
-  const register = (entities: DrizzleEntities) => () => registerEntities(new Oso(), entities);
+  const register = (entities: DrizzleEntities) => () =>
+    registerEntities(new Oso(), drizzlePg.mock(), entities);
   const { Expense: expense, User: user } = entitiesOf(pgTables);
 
   it('refuses relations of which the foreign keys do not say what is related', () => {
@@ -507,8 +504,7 @@ describe('registerEntities of Drizzle', () => {
       const table = pgCore.pgTable('notes', { id: pgCore.integer().primaryKey(), price });
       const entities = { Note: { class: Note, table } };
       const oso = new Oso({ equalityFn: entityEquality(entities) });
-      registerEntities(oso, entities);
-      oso.setDataFilteringAdapter(drizzleAdapter(drizzlePg.mock(), entities));
+      registerEntities(oso, drizzlePg.mock(), entities);
       await oso.loadStr('allow(_, "read", note: Note) if note.price > 0.1;');
       const error = await oso.authorizedQuery('ann', 'read', Note).catch((reason: unknown) => reason);
       if (isKnown) expect(error).not.to.be.instanceOf(Error);
@@ -533,8 +529,7 @@ describe('registerEntities of Drizzle', () => {
     };
     const db = drizzlePg.mock();
     const oso = new Oso({ equalityFn: entityEquality(entities) });
-    registerEntities(oso, entities);
-    oso.setDataFilteringAdapter(drizzleAdapter(db, entities));
+    registerEntities(oso, db, entities);
     await oso.loadStr('allow(name, "read", book: Book) if book.author.id = name;');
     const allowed = (await oso.authorizedQuery('ann', 'read', Book)) as never;
     expect(db.select().from(allowed).toSQL().sql).to.include('exists (select 1 from "authors"');
@@ -545,14 +540,11 @@ describe('registerEntities of Drizzle', () => {
     expect(register(entities)).to.throw(KoaOsoError, '`deleted_at`');
   });
 
-  it('drizzleAdapter refuses a database of another kind, and entities of another object', async () => {
+  it('refuses a database of another kind, and registers nothing then', async () => {
     const db = drizzleSqlJs(await openSqlJs());
-    expect(() => drizzleAdapter(db, entitiesOf(pgTables))).to.throw(KoaOsoError, 'of the kind');
-    const oso = new Oso({ equalityFn: entityEquality(entitiesOf(sqliteTables)) });
-    registerEntities(oso, entitiesOf(sqliteTables));
-    oso.setDataFilteringAdapter(drizzleAdapter(db, entitiesOf(sqliteTables)));
-    await oso.loadStr(POLICY);
-    await rejects(oso.authorizedQuery(actor(), 'read', Expense), 'ERR_KOA_OSO_INVALID_ARGUMENT', 'adapter');
+    const oso = new CompiledOso();
+    expect(() => registerEntities(oso, db, entitiesOf(pgTables))).to.throw(KoaOsoError, 'of the kind');
+    registerEntities(oso, db, entitiesOf(sqliteTables));
   });
 });
 
@@ -574,6 +566,7 @@ describe('instancesOf of Drizzle', () => {
 
 it("AuthorizedQuery has the types of the table's columns", () => {
   async (
+    oso: Oso,
     onPg: NodePgDatabase,
     onSqlite: SQLJsDatabase,
     fromPg: AuthorizedQuery<typeof pgExpenses>,
@@ -588,10 +581,10 @@ it("AuthorizedQuery has the types of the table's columns", () => {
     eq(fromPg.stat, 'draft');
     // @ts-expect-error no value of the column
     eq(fromPg.status, 'lost');
-    drizzleAdapter(onPg, {});
-    drizzleAdapter(onSqlite, {});
+    registerEntities(oso, onPg, {});
+    registerEntities(oso, onSqlite, {});
     // @ts-expect-error no database of Drizzle's
-    drizzleAdapter(new pg.Pool(), {});
+    registerEntities(oso, new pg.Pool(), {});
   };
 });
 

@@ -2,13 +2,8 @@ import { expect } from 'chai';
 import { expectTypeOf } from 'expect-type';
 import Koa from 'koa';
 import { KoaOso, KoaOsoError, type RequestOso } from 'koa-oso';
-import {
-  type AuthorizedQuery,
-  entityEquality,
-  instancesOf,
-  kyselyAdapter,
-  registerEntities,
-} from 'koa-oso/kysely';
+import { type AuthorizedQuery, entityEquality, instancesOf, registerEntities } from 'koa-oso/kysely';
+import { CompiledOso } from 'koa-oso/polar';
 import {
   CamelCasePlugin,
   Kysely,
@@ -205,7 +200,7 @@ for (const store of kyselyStores()) {
 
       it('is not run by Oso, which would not know what to make of the rows', async () => {
         const query = (await queryOf('read')).where('expenses.id', '=', 1);
-        const adapter = kyselyAdapter(store.db, description);
+        const { adapter } = oso.getHost();
         await rejects(adapter.executeQuery(query), 'ERR_KOA_OSO_INVALID_ARGUMENT', 'refined');
       });
     });
@@ -297,8 +292,7 @@ for (const store of kyselyStores()) {
           users: { id: string; managerId: string | null };
         }>;
         const other = new Oso({ equalityFn: entityEquality(camel) });
-        registerEntities(other, camel);
-        other.setDataFilteringAdapter(kyselyAdapter(db, camel));
+        registerEntities(other, db, camel);
         await other.loadStr(
           'allow(name, "read", membership: Membership) if membership.user.managerId = name;',
         );
@@ -312,8 +306,7 @@ for (const store of kyselyStores()) {
           const db = new Kysely<WorldDatabase>({ dialect: new PostgresDialect({ pool }) });
           try {
             const other = new Oso({ equalityFn: entityEquality(description) });
-            registerEntities(other, description);
-            other.setDataFilteringAdapter(kyselyAdapter(db.withSchema(SCHEMA), description));
+            registerEntities(other, db.withSchema(SCHEMA), description);
             await other.loadStr(POLICY);
             for (const action of ['approve', 'tagged', 'oversee']) {
               const query = (await other.authorizedQuery(actor(), action, Expense)) as Expenses;
@@ -331,40 +324,31 @@ for (const store of kyselyStores()) {
   });
 }
 
-describe('kyselyAdapter', () => {
+describe('registerEntities of Kysely', () => {
   it('knows the database by an adapter of another copy of Kysely, and one that inherits from it', () => {
     const another = { PostgresAdapter: class PostgresAdapter {}, SqliteAdapter: class SqliteAdapter {} };
     class OwnAdapter extends another.PostgresAdapter {}
     for (const Adapter of [another.PostgresAdapter, another.SqliteAdapter, OwnAdapter]) {
       const db = { getExecutor: () => ({ adapter: new Adapter() }) } as unknown as Kysely<WorldDatabase>;
-      expect(kyselyAdapter(db, description)).to.have.property('executeQuery');
+      registerEntities(new CompiledOso(), db, description);
     }
     class OtherAdapter {}
     const other = {
       getExecutor: () => ({ adapter: new OtherAdapter() }),
     } as unknown as Kysely<WorldDatabase>;
-    expect(() => kyselyAdapter(other, description)).to.throw(KoaOsoError, 'PostgreSQL and SQLite only');
+    expect(() => registerEntities(new CompiledOso(), other, description)).to.throw(
+      KoaOsoError,
+      'PostgreSQL and SQLite only',
+    );
   });
 
   it('refuses databases that compare text otherwise', () => {
     const db = new Kysely<WorldDatabase>({
       dialect: new MysqlDialect({ pool: async () => Promise.reject() }),
     });
-    expect(() => kyselyAdapter(db, description))
+    expect(() => registerEntities(new CompiledOso(), db, description))
       .to.throw(KoaOsoError, 'PostgreSQL and SQLite only')
       .with.property('code', 'ERR_KOA_OSO_INVALID_ARGUMENT');
-  });
-
-  it('refuses entities of another description', async () => {
-    const db = new Kysely<WorldDatabase>({
-      dialect: new SqliteDialect({ database: forKysely(await openSqlJs()) }),
-    });
-    const oso = new Oso({ equalityFn: entityEquality(description) });
-    registerEntities(oso, description);
-    const { Tag: tags } = description;
-    oso.setDataFilteringAdapter(kyselyAdapter(db, { Tag: { ...tags, relations: {} } }));
-    await oso.loadStr(POLICY);
-    await rejects(oso.authorizedQuery(actor(), 'read', Expense), 'ERR_KOA_OSO_INVALID_ARGUMENT', 'adapter');
   });
 });
 
@@ -441,31 +425,33 @@ describe('instancesOf', () => {
   });
 });
 
-it('kyselyAdapter knows from the types of Kysely which tables and columns there are', () => {
+it('registerEntities knows from the types of Kysely which tables and columns there are', () => {
   (db: Kysely<WorldDatabase>, oso: Oso, koaOso: RequestOso) => {
-    oso.setDataFilteringAdapter(kyselyAdapter(db, description));
-    kyselyAdapter(db, { tags: { class: Tag, fields: { id: 'text' } } });
+    registerEntities(oso, db, description);
+    registerEntities(oso, db, { tags: { class: Tag, fields: { id: 'text' } } });
     // @ts-expect-error a misspelt table
-    kyselyAdapter(db, { Tag: { class: Tag, table: 'tagz', fields: { id: 'text' } } });
+    registerEntities(oso, db, { Tag: { class: Tag, table: 'tagz', fields: { id: 'text' } } });
     // @ts-expect-error no table by the name of the entity
-    kyselyAdapter(db, { Tag: { class: Tag, fields: { id: 'text' } } });
+    registerEntities(oso, db, { Tag: { class: Tag, fields: { id: 'text' } } });
     // @ts-expect-error a field that is no column
-    kyselyAdapter(db, { Tag: { class: Tag, table: 'tags', fields: { isSecret: 'boolean' } } });
-    // @ts-expect-error nor is this one
-    kyselyAdapter(db, { Tag: { class: Tag, table: 'tags', fields: { isSecret: { type: 'boolean' } } } });
-    kyselyAdapter(db, {
+    registerEntities(oso, db, { Tag: { class: Tag, table: 'tags', fields: { isSecret: 'boolean' } } });
+    registerEntities(oso, db, {
+      // @ts-expect-error nor is this one
+      Tag: { class: Tag, table: 'tags', fields: { isSecret: { type: 'boolean' } } },
+    });
+    registerEntities(oso, db, {
       // @ts-expect-error a misspelt column
       Tag: { class: Tag, table: 'tags', fields: { isSecret: { type: 'boolean', column: 'is_secre' } } },
     });
     // @ts-expect-error a text for numbers
-    kyselyAdapter(db, { Line: { class: Line, table: 'lines', fields: { cents: 'text' } } });
+    registerEntities(oso, db, { Line: { class: Line, table: 'lines', fields: { cents: 'text' } } });
     // @ts-expect-error nor in its long form
-    kyselyAdapter(db, { Line: { class: Line, table: 'lines', fields: { cents: { type: 'text' } } } });
+    registerEntities(oso, db, { Line: { class: Line, table: 'lines', fields: { cents: { type: 'text' } } } });
     // @ts-expect-error numbers for a text
-    kyselyAdapter(db, { Tag: { class: Tag, table: 'tags', fields: { id: 'integer' } } });
+    registerEntities(oso, db, { Tag: { class: Tag, table: 'tags', fields: { id: 'integer' } } });
     // @ts-expect-error an enum for numbers
-    kyselyAdapter(db, { Line: { class: Line, table: 'lines', fields: { cents: { enum: ['a'] } } } });
-    kyselyAdapter(db, {
+    registerEntities(oso, db, { Line: { class: Line, table: 'lines', fields: { cents: { enum: ['a'] } } } });
+    registerEntities(oso, db, {
       Line: {
         class: Line,
         table: 'lines',
@@ -473,7 +459,7 @@ it('kyselyAdapter knows from the types of Kysely which tables and columns there 
         fields: { previous: { type: 'integer', column: 'previous_number', nullable: false } },
       },
     });
-    kyselyAdapter(db, {
+    registerEntities(oso, db, {
       Line: {
         class: Line,
         table: 'lines',
@@ -481,7 +467,7 @@ it('kyselyAdapter knows from the types of Kysely which tables and columns there 
       },
     });
     // @ts-expect-error a type that there is not
-    kyselyAdapter(db, { Tag: { class: Tag, table: 'tags', fields: { id: 'string' } } });
+    registerEntities(oso, db, { Tag: { class: Tag, table: 'tags', fields: { id: 'string' } } });
 
     expectTypeOf(instancesOf(description, Tag, [])).toEqualTypeOf<Tag[]>();
     async () => {
@@ -519,8 +505,7 @@ interface NotesDatabase {
 
 async function notesOf(db: Kysely<NotesDatabase>, rule: string, value: unknown): Promise<number[]> {
   const oso = new Oso({ equalityFn: entityEquality(NOTES) });
-  registerEntities(oso, NOTES);
-  oso.setDataFilteringAdapter(kyselyAdapter(db, NOTES));
+  registerEntities(oso, db, NOTES);
   await oso.loadStr(`allow(value, "read", note: Note) if ${rule};`);
   const query = (await oso.authorizedQuery(value, 'read', Note)) as AuthorizedQuery<NotesDatabase, 'notes'>;
   return (await query.orderBy('id').execute()).map(({ id }) => id);
@@ -604,8 +589,7 @@ if (url !== undefined) {
 
     it('plans a filtered query as it plans one without a subquery, by the same index', async () => {
       const oso = new Oso({ equalityFn: entityEquality(NOTES) });
-      registerEntities(oso, NOTES);
-      oso.setDataFilteringAdapter(kyselyAdapter(db, NOTES));
+      registerEntities(oso, db, NOTES);
       await oso.loadStr('allow(value, "read", note: Note) if note.author = value; allow(_, "all", _: Note);');
       const planOf = async (query: { explain(): Promise<object[]> }) =>
         JSON.stringify(await query.explain())

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { arrayAdapter, entityEquality, registerEntities } from 'koa-oso/array';
+import { entityEquality, registerEntities } from 'koa-oso/array';
 import { CompiledOso } from 'koa-oso/polar';
 import { Oso } from 'oso';
 
@@ -124,9 +124,8 @@ const CONDITIONS: Readonly<Record<string, readonly number[]>> = {
 };
 
 async function load(oso: Oso | CompiledOso, policy: string): Promise<Oso> {
-  registerEntities(oso, entities);
+  registerEntities(oso, { Post: posts, Author: authors }, entities);
   oso.registerClass(Badge);
-  oso.setDataFilteringAdapter(arrayAdapter(entities, { Post: posts, Author: authors }));
   await oso.loadStr(policy, 'policy.polar');
   return oso as Oso;
 }

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { arrayAdapter, entityEquality, registerEntities, type SchemaDescription } from 'koa-oso/array';
+import { entityEquality, registerEntities, type SchemaDescription } from 'koa-oso/array';
 import { CompiledOso } from 'koa-oso/polar';
 import { Oso } from 'oso';
 
@@ -64,11 +64,10 @@ const notes = [new Note(1, 'x'), new Note(1, 'y'), new Note(2, 'y'), new Note(4,
 const ann = { name: 'ann', teams: [teams[0], teams[1]], ids: [1, 2], words: ['x'] };
 
 async function load(oso: Oso | CompiledOso, policy: string) {
-  registerEntities(oso, description);
+  registerEntities(oso, { Team: teams, Task: tasks, Note: notes }, description);
   oso.registerClass(Chore);
   oso.registerClass(Elsewhere);
   oso.registerConstant(3, 'LIMIT');
-  oso.setDataFilteringAdapter(arrayAdapter(description, { Team: teams, Task: tasks, Note: notes }));
   await oso.loadStr(policy, 'policy.polar');
   return oso;
 }
@@ -186,8 +185,12 @@ describe('lists', () => {
   });
 
   it('take an Oso of any type arguments', () => {
-    registerEntities(new Oso<{ name: string }, 'read', Task, string, object, Task[]>(), description);
-    registerEntities(new CompiledOso<{ name: string }, 'read', Task, string, object, Task[]>(), description);
+    registerEntities(new Oso<{ name: string }, 'read', Task, string, object, Task[]>(), {}, description);
+    registerEntities(
+      new CompiledOso<{ name: string }, 'read', Task, string, object, Task[]>(),
+      {},
+      description,
+    );
   });
 
   it('fail within the budget', async () => {

@@ -1,7 +1,7 @@
 import type { Logger, Table } from 'drizzle-orm';
 import { drizzle as drizzlePg } from 'drizzle-orm/node-postgres';
 import { drizzle as drizzleSqlJs } from 'drizzle-orm/sql-js';
-import { drizzleAdapter, entityEquality, instancesOf, registerEntities } from 'koa-oso/drizzle';
+import { entityEquality, instancesOf, registerEntities } from 'koa-oso/drizzle';
 import pg from 'pg';
 import { openSqlJs } from '../../support/sql-js.js';
 import { entitiesOf, pgTables, sqliteTables, type WorldTables } from './drizzle-tables.js';
@@ -116,8 +116,7 @@ function storeOf<Tables extends WorldTables>(
     },
     oso: Engine => {
       const oso = new Engine({ equalityFn: entityEquality(entities) });
-      registerEntities(oso, entities);
-      oso.setDataFilteringAdapter(drizzleAdapter(connection.db, entities));
+      registerEntities(oso, connection.db, entities);
       return oso;
     },
     load: async () => {

@@ -1,4 +1,4 @@
-import { entityEquality, instancesOf, kyselyAdapter, registerEntities } from 'koa-oso/kysely';
+import { entityEquality, instancesOf, registerEntities } from 'koa-oso/kysely';
 import { type ColumnType, Kysely, type LogEvent, PostgresDialect, SqliteDialect, sql } from 'kysely';
 import pg from 'pg';
 import type { Entity } from '../../../src/data-filtering/schema.js';
@@ -130,8 +130,7 @@ function storeOf(
     },
     oso: Engine => {
       const oso = new Engine({ equalityFn: entityEquality(description) });
-      registerEntities(oso, description);
-      oso.setDataFilteringAdapter(kyselyAdapter(db, description));
+      registerEntities(oso, db, description);
       return oso;
     },
     load: async () => {

@@ -9,11 +9,7 @@ import {
   type Logger,
 } from 'typeorm';
 import type { Entity, EntityRelation, Field } from '../../../src/data-filtering/schema.js';
-import {
-  entityEquality,
-  registerEntities,
-  typeormAdapter,
-} from '../../../src/data-filtering/typeorm/index.js';
+import { entityEquality, registerEntities } from '../../../src/data-filtering/typeorm/index.js';
 import type { Engine, Store } from './store.js';
 import { CREATE_COLLATION, collationOf, storeInfinities } from './tables.js';
 import { COLLATED, type Data, ENTITY_NAMES, type Rows, schema } from './world.js';
@@ -133,7 +129,6 @@ export class TypeormStore implements Store {
   oso(Engine: Engine): Oso {
     const oso = new Engine({ equalityFn: entityEquality(this.dataSource) });
     registerEntities(oso, this.dataSource);
-    oso.setDataFilteringAdapter(typeormAdapter(this.dataSource));
     return oso;
   }
 

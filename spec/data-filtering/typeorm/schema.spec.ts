@@ -27,11 +27,7 @@ import {
   VirtualColumn,
 } from 'typeorm';
 import type { Entity as Described, FieldType } from '../../../src/data-filtering/schema.js';
-import {
-  entityEquality,
-  registerEntities,
-  typeormAdapter,
-} from '../../../src/data-filtering/typeorm/index.js';
+import { entityEquality, registerEntities } from '../../../src/data-filtering/typeorm/index.js';
 import { schemaOf } from '../../../src/data-filtering/typeorm/schema.js';
 import { KoaOsoError } from '../../../src/errors.js';
 import { CompiledOso } from '../../../src/polar/index.js';
@@ -76,7 +72,6 @@ async function listed<Row extends object>(
 ): Promise<Row[]> {
   const oso = new CompiledOso({ equalityFn: entityEquality(dataSource) });
   registerEntities(oso, dataSource);
-  oso.setDataFilteringAdapter(typeormAdapter(dataSource));
   await oso.loadStr(`allow(actor, "read", row: ${Class.name}) if ${condition} and actor = actor;`);
   const query = (await oso.authorizedQuery(actor, 'read', Class as never)) as SelectQueryBuilder<Row>;
   const list = await query.getMany();
@@ -654,7 +649,6 @@ describe('relations of TypeORM', () => {
   const whereOf = async <Row extends object>(Class: Class<Row>, condition: string): Promise<string> => {
     const oso = new CompiledOso();
     registerEntities(oso, dataSource);
-    oso.setDataFilteringAdapter(typeormAdapter(dataSource));
     await oso.loadStr(`allow(_, _, row: ${Class.name}) if ${condition};`);
     const sql = (
       (await oso.authorizedQuery('ann', 'read', Class as never)) as SelectQueryBuilder<Row>
@@ -776,7 +770,6 @@ describe('relations of TypeORM', () => {
   it('keep classes that share a table apart where queries of two become one', async () => {
     const oso = new CompiledOso();
     registerEntities(oso, dataSource);
-    oso.setDataFilteringAdapter(typeormAdapter(dataSource));
     await oso.loadStr('allow(_, _, _: Post); allow(_, _, _: Video);');
     const videos = (await oso.authorizedQuery('ann', 'read', Video)) as SelectQueryBuilder<Video>;
     const posts = (await oso.authorizedQuery('ann', 'read', Post)) as SelectQueryBuilder<Post>;

@@ -2,7 +2,7 @@
 import 'reflect-metadata';
 import { expect } from 'chai';
 import { KoaOsoError } from 'koa-oso';
-import { arrayAdapter, entityEquality, registerEntities } from 'koa-oso/array';
+import { entityEquality, registerEntities } from 'koa-oso/array';
 import {
   Authorize,
   AuthorizedQuery,
@@ -30,10 +30,7 @@ const POLICY = `
 async function serve(controller: Function) {
   const description = { Row: { class: Row, fields: { id: 'text', owner: 'text' } } } as const;
   const set = await setUp({ policy: '', equalityFn: entityEquality(description) });
-  registerEntities(set.oso, description);
-  set.oso.setDataFilteringAdapter(
-    arrayAdapter(description, { Row: [Object.assign(new Row(), { id: '1', owner: 'ann' })] }),
-  );
+  registerEntities(set.oso, { Row: [Object.assign(new Row(), { id: '1', owner: 'ann' })] }, description);
   set.oso.registerClass(Team);
   await set.oso.loadStr(`${POLICY} allow(user: User, "read", row: Row) if row.owner = user.name;`);
   useKoaServer(set.app, { controllers: [controller], development: false });

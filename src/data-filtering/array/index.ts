@@ -30,13 +30,24 @@ type Rows = ReadonlyMap<number, Row>;
 type Test = (rows: Rows) => boolean;
 
 /**
- * Registers the classes of rows that are kept in arrays, with their fields and relations, for {@link arrayAdapter}. To be
- * called before the policy is loaded.
+ * Makes rows in plain arrays known to an Oso, for tests and small apps: their classes with fields and relations, when two of them
+ * are equal, and where they are. To be called before the policy is loaded. A plain Oso has to be given {@link entityEquality}, too.
  *
- * @throws {KoaOsoError} `ERR_KOA_OSO_INVALID_ARGUMENT` where a relation or a key names what is not described
+ * `authorizedQuery` answers with an array that holds the rows which are allowed, in their order.
+ *
+ * @param arrays the rows, by the names of their entities; they may change from one query to the next. A query looks at each
+ *   of them, and rejects with `ERR_KOA_OSO_INVALID_ARGUMENT` if one is not an instance of its class, lacks a field that is
+ *   described, or holds a value of another type
+ * @throws {KoaOsoError} `ERR_KOA_OSO_INVALID_ARGUMENT` if a relation or a key names what is not described, if it is called twice
+ *   for an Oso or after a policy was loaded, or if a name is taken
+ * @example
+ * const oso = new CompiledOso();
+ * registerEntities(oso, { Expense: expenses, User: users }, description);
+ * await oso.loadFiles(['policy.polar']);
  */
-export function registerEntities(oso: FilteringEngine, description: SchemaDescription): void {
-  registerSchema(oso, describedSchema(description));
+export function registerEntities(oso: FilteringEngine, arrays: Arrays, description: SchemaDescription): void {
+  const schema = describedSchema(description);
+  registerSchema(oso, schema, arrayAdapter(schema, arrays));
 }
 
 /**
@@ -48,33 +59,15 @@ export function entityEquality(description: SchemaDescription): EqualityFn {
   return equalityOf(() => schema);
 }
 
-/**
- * The data filtering adapter for rows in plain arrays, for tests and small apps.
- *
- * `authorizedQuery` answers with an array that holds the rows which are allowed, in their order.
- *
- * @param description what was passed to {@link registerEntities}
- * @param arrays the rows, by the names of their entities; they may change from one query to the next. A query looks at each
- *   of them, and rejects with `ERR_KOA_OSO_INVALID_ARGUMENT` if one is not an instance of its class, lacks a field that is
- *   described, or holds a value of another type
- * @example
- * const oso = new Oso();
- * registerEntities(oso, description);
- * oso.setDataFilteringAdapter(arrayAdapter(description, { Expense: expenses, User: users }));
- */
-export function arrayAdapter<Resource extends Row = Row>(
-  description: SchemaDescription,
-  arrays: Arrays,
-): EntityAdapter<Resource[], Resource> {
-  const schema: Schema = describedSchema(description);
-  return entityAdapter<Resource[], Resource>(
+function arrayAdapter(schema: Schema, arrays: Arrays): EntityAdapter<Row[], Row> {
+  return entityAdapter<Row[], Row>(
     {
       hasForeignKeys: false,
       select: (entity, condition) => {
         const rows = new CheckedArrays(arrays);
         const test = translate(condition, testsOf(rows));
         const allowed = (row: Row) => test(new Map([[0, row]]));
-        return rows.of(schema.get(entity.name) ?? entity).filter(allowed) as Resource[];
+        return rows.of(schema.get(entity.name) ?? entity).filter(allowed);
       },
       execute: async rows => rows,
       load: async ({ owner, relation }) => new CheckedArrays(arrays).related(owner, relation),
@@ -138,7 +131,7 @@ class CheckedArrays {
     if (known !== undefined) return known;
     const rows = Object.hasOwn(this.#arrays, name) ? this.#arrays[name] : undefined;
     if (rows === undefined)
-      throw errors.invalidArgument(`arrayAdapter was given no array by the name of \`${name}\`.`);
+      throw errors.invalidArgument(`registerEntities was given no array by the name of \`${name}\`.`);
     const checked = rows.filter(isMeant);
     this.#checked.set(name, checked);
     return checked;

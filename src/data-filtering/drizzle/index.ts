@@ -69,20 +69,31 @@ export interface DrizzleDatabase {
 }
 
 /**
- * Registers the classes of rows with Oso, with the columns of their tables and their relations, for {@link drizzleAdapter}.
- * To be called before the policy is loaded.
+ * Makes a Drizzle database known to an Oso, on PostgreSQL or SQLite: the classes of its rows, with the columns of their tables and
+ * their relations, when two of them are equal, and how lists are asked for. To be called before the policy is loaded. A plain Oso
+ * has to be given {@link entityEquality}, too.
  *
- * @throws {KoaOsoError} `ERR_KOA_OSO_INVALID_ARGUMENT` where a relation leads nowhere, where the foreign keys do not say
- *   what is related, where it is called twice for an Oso, or a name is taken
+ * `authorizedQuery` answers with an {@link AuthorizedQuery}, to be selected from. The filter is in it, so that no row comes
+ * in that is not allowed, whatever else is asked. `authorizedResources` answers with instances of the entity's class, as
+ * {@link instancesOf} makes them.
+ *
+ * @param db by which `authorizedResources`, and policies that follow relations, ask
+ * @throws {KoaOsoError} `ERR_KOA_OSO_INVALID_ARGUMENT` if the database is another than that of the tables, if a relation leads
+ *   nowhere, if the foreign keys do not say what is related, if it is called twice for an Oso or after a policy was loaded, or
+ *   if a name is taken
  * @example
  * const entities = {
  *   User: { class: User, table: users, relations: { expenses: { many: 'Expense' } } },
  *   Expense: { class: Expense, table: expenses, relations: { owner: { one: 'User' } } },
  * };
- * registerEntities(oso, entities);
+ * const oso = new CompiledOso();
+ * registerEntities(oso, db, entities);
+ * await oso.loadFiles(['policy.polar']);
  */
-export function registerEntities(oso: FilteringEngine, entities: DrizzleEntities): void {
-  registerSchema(oso, drizzleSchema(entities).entities);
+export function registerEntities(oso: FilteringEngine, db: DrizzleDatabase, entities: DrizzleEntities): void {
+  const schema = drizzleSchema(entities);
+  requireDialect(db, schema.dialect);
+  registerSchema(oso, schema.entities, drizzleAdapter(db as unknown as AnyDatabase, schema));
 }
 
 /**
@@ -149,27 +160,7 @@ function requireDialect(db: DrizzleDatabase, wanted: SqlDialect): void {
   throw errors.invalidArgument('koa-oso/drizzle needs a database of the kind that the tables are for.');
 }
 
-/**
- * The data filtering adapter for Drizzle, on PostgreSQL and SQLite.
- *
- * `authorizedQuery` answers with an {@link AuthorizedQuery}, to be selected from. The filter is in it, so that no row comes
- * in that is not allowed, whatever else is asked. `authorizedResources` answers with instances of the entity's class, as
- * {@link instancesOf} makes them.
- *
- * @param db by which `authorizedResources`, and policies that follow relations, ask
- * @param entities the same object that was passed to {@link registerEntities}
- * @throws {KoaOsoError} `ERR_KOA_OSO_INVALID_ARGUMENT` where the database is another than that of the tables
- * @example
- * const oso = new Oso({ equalityFn: entityEquality(entities) });
- * registerEntities(oso, entities);
- * oso.setDataFilteringAdapter(drizzleAdapter(db, entities));
- */
-export function drizzleAdapter(
-  db: DrizzleDatabase,
-  entities: DrizzleEntities,
-): EntityAdapter<Subquery, object> {
-  const schema = drizzleSchema(entities);
-  requireDialect(db, schema.dialect);
+function drizzleAdapter(db: AnyDatabase, schema: DrizzleSchema): EntityAdapter<Subquery, object> {
   const pieces = drizzlePieces(schema);
   const translation = sqlTranslation(pieces);
   const entityOfQuery = new WeakMap<Subquery, Entity>();
@@ -177,7 +168,6 @@ export function drizzleAdapter(
   const accessBy = (database: AnyDatabase): DataSourceAccess<Subquery, object> => ({
     hasForeignKeys: true,
     select: (entity, condition) => {
-      if (schema.entities.get(entity.name) !== entity) throw errors.noAdapter();
       const row = { entity, number: 0 };
       const table = schema.tableOf(entity);
       const rows = database
@@ -215,7 +205,7 @@ export function drizzleAdapter(
       );
     },
   });
-  return entityAdapter(accessBy(db as unknown as AnyDatabase), transaction =>
+  return entityAdapter(accessBy(db), transaction =>
     accessBy(requireTransaction(schema.dialect, transaction)),
   );
 }

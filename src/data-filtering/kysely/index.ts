@@ -61,14 +61,43 @@ export type AuthorizedQuery<DB, Table extends keyof DB> = SelectQueryBuilder<
 export type AnyAuthorizedQuery<DB> = { [Table in keyof DB]: AuthorizedQuery<DB, Table> }[keyof DB];
 
 /**
- * Registers the classes of rows with Oso, with their fields and relations, for {@link kyselyAdapter}. To be called before
- * the policy is loaded.
+ * Makes a Kysely database known to an Oso, on PostgreSQL or SQLite: the classes of its rows, with fields and relations, when two of
+ * them are equal, and how lists are asked for. To be called before the policy is loaded. A plain Oso has to be given
+ * {@link entityEquality}, too.
  *
- * @throws {KoaOsoError} `ERR_KOA_OSO_INVALID_ARGUMENT` where a relation or a key names what is not described, where it is
- *   called twice for an Oso, or a name is taken
+ * `authorizedQuery` answers with an {@link AuthorizedQuery}. The filter is in a subquery by the name of the table: whatever
+ * is done to the query (`where`, `clearWhere`, joins, `orderBy`, counts), no row comes in that is not allowed.
+ * `authorizedResources` answers with instances of the entity's class, as {@link instancesOf} makes them.
+ *
+ * Kysely knows no types of columns when it runs, so the description is taken at its word. On PostgreSQL `text` is for columns
+ * of the types text and varchar (char(n) and citext compare otherwise), `date` for timestamptz (or days and timestamps, if
+ * the time zones of the session and of the process are the same), `number` for double precision and for numeric of up to
+ * 15 digits (real is read as another number), `integer` for integer and for bigint that is to be a
+ * number, and `bigint` for bigint that is to be a string.
+ *
+ * On SQLite, which has no booleans and no dates, `boolean` is kept as 1 and 0, and `date` as what `toISOString()` gives;
+ * of a date that is kept otherwise, no comparison holds.
+ *
+ * @param db by which the queries are run
+ * @param description if it is a constant, a table or column that the types of `db` do not have is a compile error
+ * @throws {KoaOsoError} `ERR_KOA_OSO_INVALID_ARGUMENT` if the database is another, if a relation or a key names what is not
+ *   described, if it is called twice for an Oso or after a policy was loaded, or if a name is taken
+ * @example
+ * const oso = new CompiledOso();
+ * registerEntities(oso, db, description);
+ * await oso.loadFiles(['policy.polar']);
  */
-export function registerEntities(oso: FilteringEngine, description: SchemaDescription): void {
-  registerSchema(oso, describedSchema(description));
+export function registerEntities<DB, const Description extends SchemaDescription>(
+  oso: FilteringEngine,
+  db: Kysely<DB>,
+  description: Description & CheckedDescription<DB, Description>,
+): void {
+  const dialect = dialectOf(db);
+  registerSchema(
+    oso,
+    describedSchema(description),
+    kyselyAdapter(db as unknown as Kysely<AnyDatabase>, dialect),
+  );
 }
 
 /**
@@ -100,50 +129,24 @@ export async function checkEntities<DB>(db: Kysely<DB>, description: SchemaDescr
   });
 }
 
-/**
- * The data filtering adapter for Kysely, on PostgreSQL and SQLite.
- *
- * `authorizedQuery` answers with an {@link AuthorizedQuery}. The filter is in a subquery by the name of the table: whatever
- * is done to the query (`where`, `clearWhere`, joins, `orderBy`, counts), no row comes in that is not allowed.
- * `authorizedResources` answers with instances of the entity's class, as {@link instancesOf} makes them.
- *
- * Kysely knows no types of columns when it runs, so the description is taken at its word. On PostgreSQL `text` is for columns
- * of the types text and varchar (char(n) and citext compare otherwise), `date` for timestamptz (or days and timestamps, where
- * the time zones of the session and of the process are the same), `number` for double precision and for numeric of up to
- * 15 digits (real is read as another number), `integer` for integer and for bigint that is to be a
- * number, and `bigint` for bigint that is to be a string.
- *
- * On SQLite, which has no booleans and no dates, `boolean` is kept as 1 and 0, and `date` as what `toISOString()` gives;
- * of a date that is kept otherwise, no comparison holds.
- *
- * @param db of which only the dialect is asked; the queries are run by it
- * @param description what was passed to {@link registerEntities}. Where it is a constant, a table or column that the types
- *   of `db` do not have is a compile error.
- * @throws {KoaOsoError} `ERR_KOA_OSO_INVALID_ARGUMENT` where the database is another
- * @example
- * const oso = new Oso({ equalityFn: entityEquality(description) });
- * registerEntities(oso, description);
- * oso.setDataFilteringAdapter(kyselyAdapter(db, description));
- */
-export function kyselyAdapter<DB, const Description extends SchemaDescription>(
-  db: Kysely<DB>,
-  description: Description & CheckedDescription<DB, Description>,
-): EntityAdapter<AnyAuthorizedQuery<DB>, object> {
-  const schema = describedSchema(description);
-  const dialect = dialectOf(db);
+function kyselyAdapter(
+  db: Kysely<AnyDatabase>,
+  dialect: SqlDialect,
+): EntityAdapter<AnyAuthorizedQuery<AnyDatabase>, object> {
   const pieces = kyselyPieces(dialect);
   const translation = sqlTranslation(pieces);
   const entities = new WeakMap<object, Entity>();
 
-  const accessBy = (untyped: Kysely<AnyDatabase>): DataSourceAccess<AnyAuthorizedQuery<DB>, object> => ({
+  const accessBy = (
+    database: Kysely<AnyDatabase>,
+  ): DataSourceAccess<AnyAuthorizedQuery<AnyDatabase>, object> => ({
     hasForeignKeys: true,
     select: (entity, condition) => {
-      if (schema.get(entity.name)?.class !== entity.class) throw errors.noAdapter();
       const allowed = allowedRows(entity, condition, translation);
       const name = unqualified(entity.table);
-      const query = untyped.selectFrom(allowed.as(name)).selectAll(name);
+      const query = database.selectFrom(allowed.as(name)).selectAll(name);
       entities.set(query, entity);
-      return query as unknown as AnyAuthorizedQuery<DB>;
+      return query as unknown as AnyAuthorizedQuery<AnyDatabase>;
     },
     execute: async query => {
       const entity = entities.get(query);
@@ -160,7 +163,7 @@ export function kyselyAdapter<DB, const Description extends SchemaDescription>(
       const rows = relatedRows(pieces, relation, 1, field => pieces.value(field, entity, values.get(field)));
       const { target } = relation;
       const met = notDeleted({ entity: target, number: 1 });
-      const query = untyped.selectFrom(
+      const query = database.selectFrom(
         selectRelated(rows)
           .where(translate(met, translation) as RawBuilder<boolean>)
           .selectAll(rows.alias)
@@ -169,9 +172,7 @@ export function kyselyAdapter<DB, const Description extends SchemaDescription>(
       return instances(target, await query.selectAll('related').execute());
     },
   });
-  return entityAdapter(accessBy(db as unknown as Kysely<AnyDatabase>), transaction =>
-    accessBy(requireTransaction(dialect, transaction)),
-  );
+  return entityAdapter(accessBy(db), transaction => accessBy(requireTransaction(dialect, transaction)));
 }
 
 /** A transaction of Kysely's, on a database of the same kind: Kysely does not tell of which one. */
@@ -276,7 +277,7 @@ function dialectOf(db: { getExecutor(): { adapter: unknown } }): SqlDialect {
   if (isOfClass(adapter, 'PostgresAdapter')) return 'postgresql';
   if (isOfClass(adapter, 'SqliteAdapter')) return 'sqlite';
   throw errors.invalidArgument(
-    'kyselyAdapter knows PostgreSQL and SQLite only: other databases compare text otherwise than policies do.',
+    'koa-oso/kysely knows PostgreSQL and SQLite only: other databases compare text otherwise than policies do.',
   );
 }
 

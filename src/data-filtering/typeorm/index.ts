@@ -13,7 +13,7 @@ import {
   comparableSchema,
   escapePath,
   metadataOf,
-  requireOpen,
+  requireConnection,
   schemaOf,
   type TypeormField,
 } from './schema.js';
@@ -26,36 +26,53 @@ declare module '../../types.js' {
 }
 
 /**
- * Registers entities of a TypeORM `DataSource` with Oso: their classes, with fields and relations as the metadata has
- * them. To be called after `dataSource.initialize()` and before the policy is loaded.
+ * Makes a TypeORM `DataSource` known to an Oso: the classes of its entities, with fields and relations as the metadata has them,
+ * when two instances are equal, and how lists are asked for. To be called after `dataSource.initialize()` and before the policy is
+ * loaded. A plain Oso has to be given {@link entityEquality}, too.
  *
  * Policies may compare columns of numbers, text, uuids, enums, booleans, dates and times; others are registered, but a list
  * by a policy that compares them is refused by an error that says why: arrays, JSON, embedded objects, what a transformer
  * changes, decimals that PostgreSQL gives as text, and so on. Relations of all kinds are followed, also those whose foreign
  * key has no property. To find out what becomes of a decimal or a bigint, its transformer is called with some numbers.
  *
+ * `authorizedQuery` answers with a `SelectQueryBuilder` of the class that was asked for, under the alias that TypeORM's own
+ * `find` uses, which is the name of the entity: `Expense`. It selects from a subquery that holds only the rows which are
+ * allowed, so it can be refined, counted, paged and put into other queries: whatever condition is added, raw SQL too, no
+ * row comes in that is not allowed. It refuses to become an update or a deletion, to be of another class, and to be cached
+ * under a name, by which one would get what another may see. If nothing is allowed, it finds nothing. To PostgreSQL
+ * the rows are no table of their own: where rows are grouped, name each column that is selected in `groupBy`.
+ *
+ * What is joined to its rows is not filtered: ask for a list of that class if that matters.
+ *
+ * Rows that are soft-deleted are left out, as TypeORM does by itself; `withDeleted()` brings back those that the policy
+ * allows. Related rows that are soft-deleted count as not there in any case.
+ *
+ * For tests of a policy, the metadata is enough: `await dataSource['buildMetadatas']()` makes it without a connection.
+ *
  * @param entities by default all of the `DataSource`. Relations to others are not registered
- * @throws {KoaOsoError} `ERR_KOA_OSO_INVALID_ARGUMENT` where the `DataSource` is not initialized, or its driver not
- *   supported, or where an entity has no class or no primary key of its own properties
+ * @throws {KoaOsoError} `ERR_KOA_OSO_INVALID_ARGUMENT` if the metadata of the `DataSource` is not there yet, its driver not
+ *   supported, or if an entity has no class or no primary key of its own properties; if it is called twice for an Oso or after
+ *   a policy was loaded, or if a name is taken
  * @example
  * const dataSource = await new DataSource({ type: 'postgres', url, entities: [Expense, User] }).initialize();
- * const oso = new Oso({ equalityFn: entityEquality(dataSource) });
+ * const oso = new CompiledOso();
  * registerEntities(oso, dataSource);
- * oso.setDataFilteringAdapter(typeormAdapter(dataSource));
  * await oso.loadFiles(['policy.polar']);
+ *
+ * const query = await ctx.oso.authorizedQuery(Expense, { action: 'read' }); // SelectQueryBuilder<Expense>
+ * const [expenses, count] = await query
+ *   .andWhere('Expense.amount > :amount', { amount: 100 })
+ *   .orderBy('Expense.createdAt', 'DESC')
+ *   .take(20)
+ *   .getManyAndCount();
  */
 export function registerEntities(
   oso: FilteringEngine,
   dataSource: DataSource,
   entities?: readonly EntityClass[],
 ): void {
-  registerSchema(oso, schemaOf(dataSource, entities as readonly Class[] | undefined));
-}
-
-declare module '../../types.js' {
-  interface QueryTypes<Resource> {
-    typeorm: Resource extends ObjectLiteral ? SelectQueryBuilder<Resource> : never;
-  }
+  const schema = schemaOf(dataSource, entities as readonly Class[] | undefined);
+  registerSchema(oso, schema, typeormAdapter(dataSource));
 }
 
 /** A class that is an entity of TypeORM. */
@@ -98,34 +115,7 @@ export async function checkEntities(
   });
 }
 
-/**
- * The data filtering adapter for TypeORM.
- *
- * `authorizedQuery` answers with a `SelectQueryBuilder` of the class that was asked for, under the alias that TypeORM's own
- * `find` uses, which is the name of the entity: `Expense`. It selects from a subquery that holds only the rows which are
- * allowed, so it can be refined, counted, paged and put into other queries: whatever condition is added, raw SQL too, no
- * row comes in that is not allowed. It refuses to become an update or a deletion, to be of another class, and to be cached
- * under a name, by which one would get what another may see. Where nothing is allowed, it finds nothing. To PostgreSQL
- * the rows are no table of their own: where rows are grouped, name each column that is selected in `groupBy`. In a transaction, ask `ctx.oso.using(manager)` for it.
- *
- * What is joined to its rows is not filtered: ask for a list of that class where that matters.
- *
- * Rows that are soft-deleted are left out, as TypeORM does by itself; `withDeleted()` brings back those that the policy
- * allows. Related rows that are soft-deleted count as not there in any case.
- *
- * @throws {KoaOsoError} `ERR_KOA_OSO_INVALID_ARGUMENT` where the driver is not supported
- * @example
- * const query = await ctx.oso.authorizedQuery(Expense, { action: 'read' }); // SelectQueryBuilder<Expense>
- * const [expenses, count] = await query
- *   .andWhere('Expense.amount > :amount', { amount: 100 })
- *   .orderBy('Expense.createdAt', 'DESC')
- *   .take(20)
- *   .getManyAndCount();
- */
-export function typeormAdapter(
-  dataSource: DataSource,
-): EntityAdapter<SelectQueryBuilder<ObjectLiteral>, ObjectLiteral> {
-  dialectOf(dataSource);
+function typeormAdapter(dataSource: DataSource): EntityAdapter<AnyQuery, ObjectLiteral> {
   return entityAdapter(accessBy(dataSource, dataSource.manager), transaction =>
     accessBy(dataSource, requireTransaction(dataSource, transaction)),
   );
@@ -135,7 +125,6 @@ type AnyQuery = SelectQueryBuilder<ObjectLiteral>;
 
 function accessBy(dataSource: DataSource, manager: EntityManager): DataSourceAccess<AnyQuery, ObjectLiteral> {
   const queryOf = (entity: Entity): AnyQuery => {
-    requireOpen(dataSource);
     const { target, name } = metadataOf(dataSource, entity);
     return manager.getRepository<ObjectLiteral>(target).createQueryBuilder(name);
   };
@@ -147,9 +136,13 @@ function accessBy(dataSource: DataSource, manager: EntityManager): DataSourceAcc
       const allowed = condition.kind === 'always' ? undefined : translate(condition, sql.translation);
       return confine(query, sql.rows(entity, allowed), sql.parameters);
     },
-    execute: query => query.getMany(),
+    execute: query => {
+      requireConnection(dataSource);
+      return query.getMany();
+    },
     // By what the row holds of the keys that relate them, or else by its own key.
     load: async ({ owner, entity, relation }) => {
+      requireConnection(dataSource);
       const query = queryOf(relation.target);
       const sql = new Sql(dataSource);
       const condition =

@@ -27,7 +27,7 @@ interface Draft {
  * @throws {KoaOsoError} `ERR_KOA_OSO_INVALID_ARGUMENT` where one of them cannot be filtered at all
  */
 export function schemaOf(dataSource: DataSource, classes?: readonly Class[]): Schema {
-  requireOpen(dataSource);
+  requireMetadata(dataSource);
   dialectOf(dataSource);
   const drafts = new Map<EntityMetadata, Draft>();
   const schema = new Map<string, Entity>();
@@ -53,7 +53,7 @@ export function schemaOf(dataSource: DataSource, classes?: readonly Class[]): Sc
 
 /** The entities that can be told apart by their keys: all that {@link schemaOf} does not refuse. */
 export function comparableSchema(dataSource: DataSource): Schema {
-  requireOpen(dataSource);
+  requireMetadata(dataSource);
   const schema = new Map<string, Entity>();
   for (const metadata of dataSource.entityMetadatas) {
     if (isEntity(metadata) && obstacleTo(metadata) === undefined) {
@@ -64,19 +64,26 @@ export function comparableSchema(dataSource: DataSource): Schema {
   return schema;
 }
 
-export function requireOpen(dataSource: DataSource): void {
-  if (dataSource.isInitialized) return;
+function requireMetadata(dataSource: DataSource): void {
+  if (dataSource.isInitialized || dataSource.entityMetadatas.length > 0) return;
   throw errors.invalidArgument(
     'The entities of the DataSource are not known yet. Call await dataSource.initialize() first.',
+  );
+}
+
+/** Metadata alone is enough to decide about rows that are at hand; not to load others. */
+export function requireConnection(dataSource: DataSource): void {
+  if (dataSource.isInitialized) return;
+  throw errors.invalidArgument(
+    'The DataSource is not connected, so that nothing can be loaded from it. Call await dataSource.initialize(), or ' +
+      'give the rows the relations that the policy follows.',
   );
 }
 
 /** What TypeORM knows of an entity. */
 export function metadataOf(dataSource: DataSource, entity: Entity): EntityMetadata {
   if (dataSource.hasMetadata(entity.class)) return dataSource.getMetadata(entity.class);
-  throw errors.invalidArgument(
-    `${entity.name} is no entity of the adapter's DataSource. Pass the same one to registerEntities and typeormAdapter.`,
-  );
+  throw errors.invalidArgument(`${entity.name} is no entity of the DataSource any more.`);
 }
 
 /** The name of a row's table, or of a view, as SQL writes it. */
