@@ -2,6 +2,7 @@ import { expect } from 'chai';
 import type { Oso } from 'oso';
 import { entityEquality, registerEntities } from '../../../src/data-filtering/array/index.js';
 import { CompiledOso } from '../../../src/polar/index.js';
+import { itLists } from '../support/acceptance.js';
 import { itAgrees } from '../support/agreement.js';
 import type { Engine, Store } from '../support/store.js';
 import { type Data, description, type EntityName, isThere, type Rows } from '../support/world.js';
@@ -40,6 +41,7 @@ function copy<Row extends object>(row: Row): Row {
   return Object.assign(Object.create(Object.getPrototypeOf(row)), row);
 }
 
+itLists(new ArrayStore());
 itAgrees(new ArrayStore());
 
 class Label {

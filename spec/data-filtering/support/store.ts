@@ -8,8 +8,7 @@ export type Engine = new <Query = unknown, Row = unknown>(options: {
 }) => Oso<unknown, unknown, Row, unknown, unknown, Query>;
 
 /**
- * A database that holds the world, behind one adapter. Each adapter's spec has one, and hands it to `itAgrees` of
- * agreement.ts.
+ * A database that holds the world, behind one adapter. Each adapter's spec has one, and hands it to `itLists` and `itAgrees`.
  */
 export interface Store {
   /** For the names of specs: "arrays", "TypeORM on SQLite". */
