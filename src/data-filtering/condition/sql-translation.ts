@@ -18,8 +18,8 @@ export interface SqlPieces<Sql> {
   column(alias: string, field: Field, entity: Entity): Sql;
   /** `"j1"."expense_id"` */
   joinColumn(alias: string, column: string, joinTable: JoinTable): Sql;
-  /** `exists (select 1 from … where …)` */
-  exists(rows: RelatedRows<Sql>): Sql;
+  /** `(select "t1"."id" from … where …)` */
+  select(selected: Sql, rows: RelatedRows<Sql>): Sql;
   /** A bound parameter, which the database compares to the column as policies would compare the value. */
   value(field: Field, entity: Entity, value: unknown): Sql;
   /** A bound parameter that is text, whatever it is compared to. */
@@ -142,11 +142,26 @@ export function sqlTranslation<Sql>(pieces: SqlPieces<Sql>): Translation<Sql> {
       const related = relatedRows(pieces, relation, to.number, field =>
         pieces.column(aliasOf(from), field, from.entity),
       );
-      return pieces.exists(
-        condition === undefined ? related : { ...related, where: sql`${related.where} and ${condition}` },
-      );
+      const where = condition === undefined ? related.where : sql`${related.where} and ${condition}`;
+      return sql`exists ${pieces.select(sql`1`, { ...related, where })}`;
+    },
+    among: ({ target: entity, join, joinTable }, from, to, condition, few) => {
+      const [pair] = join;
+      if (dialect !== 'postgresql' || joinTable !== undefined || pair === undefined || join.length > 1)
+        return;
+      if (!isPlainKey(pair.from) || pair.from.type.kind !== pair.to.type.kind) return undefined;
+      const alias = aliasOf(to);
+      const keys = pieces.select(pieces.column(alias, pair.to, entity), { entity, alias, where: condition });
+      const key = pieces.column(aliasOf(from), pair.from, from.entity);
+      // An array is known before the rows outside are looked for, so that they are found by an index.
+      return few ? sql`${key} = any(array${keys})` : sql`${key} in ${keys}`;
     },
   };
+}
+
+/** Whether a field is compared by `=` alone. */
+function isPlainKey({ type }: Field): boolean {
+  return type.kind === 'integer' || type.kind === 'bigint' || type.kind === 'uuid';
 }
 
 /**

@@ -10,6 +10,7 @@ import {
   or,
   type RowVariable,
 } from './condition.js';
+import { isOfFew, isUncorrelated } from './uncorrelated.js';
 
 /**
  * What one query builder needs to know to express a {@link Condition}: how it says each of its parts. An adapter for
@@ -46,6 +47,19 @@ export interface Translation<Sql> {
    * that count as deleted are left out by `condition` already.
    */
   exists(relation: EntityRelation, from: RowVariable, to: RowVariable, condition: Sql | undefined): Sql;
+  /**
+   * The same by a subquery that is run once, if `condition` speaks of nothing outside of it; undefined if there is none, or it is
+   * not better. It is one of the alternatives of an OR.
+   *
+   * @param few whether `condition` is thought to hold of few rows
+   */
+  among?(
+    relation: EntityRelation,
+    from: RowVariable,
+    to: RowVariable,
+    condition: Sql,
+    few: boolean,
+  ): Sql | undefined;
   not(part: Sql): Sql;
 }
 
@@ -54,20 +68,21 @@ export function translate<Sql>(condition: Condition, translation: Translation<Sq
   return express(asksWhatIsSure(condition) ? settle(condition, translation) : condition, translation);
 }
 
-function express<Sql>(condition: Condition, translation: Translation<Sql>): Sql {
+/** @param inOr whether it is an alternative, or a part of one */
+function express<Sql>(condition: Condition, translation: Translation<Sql>, inOr = false): Sql {
   switch (condition.kind) {
     case 'always':
       return translation.constant(true);
     case 'never':
       return translation.constant(false);
     case 'and': {
-      const parts = needed(condition.conditions).map(part => express(part, translation));
+      const parts = needed(condition.conditions).map(part => express(part, translation, inOr));
       if (parts.length === 1) return parts[0] as Sql;
       return inGroups(parts, all => translation.and(all), translation);
     }
     case 'or':
       return inGroups(
-        condition.conditions.map(part => express(part, translation)),
+        condition.conditions.map(part => express(part, translation, true)),
         any => translation.or(any),
         translation,
       );
@@ -112,8 +127,13 @@ function express<Sql>(condition: Condition, translation: Translation<Sql>): Sql 
       const { relation, from, to } = condition;
       const inner =
         condition.condition.kind === 'always' ? undefined : express(condition.condition, translation);
-      const exists = translation.exists(relation, from, to, inner);
-      return condition.kind === 'exists' ? exists : translation.not(exists);
+      if (condition.kind === 'notExists')
+        return translation.not(translation.exists(relation, from, to, inner));
+      const among =
+        inOr && inner !== undefined && isUncorrelated(condition.condition, to)
+          ? translation.among?.(relation, from, to, inner, isOfFew(condition.condition))
+          : undefined;
+      return among ?? translation.exists(relation, from, to, inner);
     }
   }
 }

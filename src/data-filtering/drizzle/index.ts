@@ -33,6 +33,7 @@ import { postgresTimestamp } from '../condition/postgres-timestamp.js';
 import {
   aliasOf,
   ownerValues,
+  type RelatedRows,
   relatedRows,
   type SqlDialect,
   type SqlPieces,
@@ -250,6 +251,14 @@ function where(condition: Condition, translation: Translation<SQL>): SQL | undef
 function drizzlePieces(schema: DrizzleSchema): SqlPieces<SQL> {
   const columnOf = (table: Table, name: string) => getTableColumns(table)[name] as DrizzleColumn;
   const named = (table: Table, alias: string) => sql`${table} ${sql.identifier(alias)}`;
+  const select = (selected: SQL, { entity, alias, link, where }: RelatedRows<SQL>) => {
+    const table = named(schema.tableOf(entity), alias);
+    const from =
+      link === undefined
+        ? table
+        : sql`${named(schema.linkOf(link.joinTable), link.alias)} inner join ${table} on ${link.on}`;
+    return sql`(select ${selected} from ${from} where ${where})`;
+  };
   return {
     dialect: schema.dialect,
     sql: (text, ...parts) => sql(text, ...parts),
@@ -258,14 +267,7 @@ function drizzlePieces(schema: DrizzleSchema): SqlPieces<SQL> {
       sql`${columnOf(aliasedTable(schema.tableOf(entity), alias), field.name)}`,
     joinColumn: (alias, column, joinTable: JoinTable) =>
       sql`${columnOf(aliasedTable(schema.linkOf(joinTable), alias), column)}`,
-    exists: ({ entity, alias, link, where }) => {
-      const table = named(schema.tableOf(entity), alias);
-      const from =
-        link === undefined
-          ? table
-          : sql`${named(schema.linkOf(link.joinTable), link.alias)} inner join ${table} on ${link.on}`;
-      return sql`exists (select 1 from ${from} where ${where})`;
-    },
+    select,
     value: (field, entity, value) => bound(columnOf(schema.tableOf(entity), field.name), value),
     text: value => sql`${new Param(value)}`,
     listed: (field, entity, value) => columnOf(schema.tableOf(entity), field.name).mapToDriverValue(value),

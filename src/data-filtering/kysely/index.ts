@@ -239,7 +239,7 @@ function kyselyPieces(dialect: SqlDialect): SqlPieces<Sql> {
     join: sql.join,
     column: (alias, field) => sql.id(alias, field.column),
     joinColumn: (alias, column) => sql.id(alias, column),
-    exists: rows => sql`exists ${selectRelated(rows).select(sql.lit(1).as('found'))}`,
+    select: (selected, rows) => sql`${selectRelated(rows).select(selected.as('found'))}`,
     value: (field, _entity, value) => bound(dialect, field, value),
     text: value => sql.val(value),
     hasNativeEnums: false,

@@ -126,7 +126,7 @@ export class Sql {
       join: (parts, separator) => parts.join(separator),
       column: (alias, field) => this.#qualified(alias, field.column),
       joinColumn: (alias, column) => this.#qualified(alias, column),
-      exists: rows => this.#exists(rows),
+      select: (selected, rows) => this.#select(selected, rows),
       value: (_field, _entity, value) => this.parameters.add([value]),
       text: value => this.parameters.add([value]),
       // What JavaScript takes for true.
@@ -136,12 +136,12 @@ export class Sql {
     };
   }
 
-  #exists({ entity, alias, link, where }: RelatedRows<string>): string {
+  #select(selected: string, { entity, alias, link, where }: RelatedRows<string>): string {
     const table = this.#table(entity.table, alias);
     const joined =
       link && ` INNER JOIN ${this.#table((link.joinTable as JoinTable).table, link.alias)} ON ${link.on}`;
     const ofClass = this.#isOfClass({ entity, number: Number(alias.slice(1)) });
-    return `EXISTS (SELECT 1 FROM ${table}${joined ?? ''} WHERE ${ofClass === undefined ? '' : `${ofClass} AND `}${where})`;
+    return `(SELECT ${selected} FROM ${table}${joined ?? ''} WHERE ${ofClass === undefined ? '' : `${ofClass} AND `}${where})`;
   }
 
   /** What TypeORM reads, if that is not what the database keeps. */
