@@ -176,7 +176,9 @@ describe('the relations that one question follows', () => {
           {
             select: () => [],
             execute: async () => [],
+            held: () => undefined,
             load: () => new Promise(() => {}),
+            loadMany: () => new Promise(() => {}),
             hasForeignKeys: false,
           },
           () => expect.fail('no transaction'),

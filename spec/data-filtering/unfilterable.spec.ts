@@ -172,6 +172,8 @@ const NO_ROWS = entityAdapter<object[], object>(
     execute: async rows => rows,
     load: async () => [],
     hasForeignKeys: false,
+    held: () => undefined,
+    loadMany: async () => [],
   },
   () => expect.fail('no transactions'),
 );

@@ -3,7 +3,7 @@ import type { Oso } from 'oso';
 import type { TransactionalAdapter } from '../policy-engine.js';
 import type { Condition } from './condition/condition.js';
 import { errors } from './errors.js';
-import { LoadedRows } from './loaded-rows.js';
+import { LoadedRows, type RelationAccess } from './loaded-rows.js';
 import { RelationOf } from './related.js';
 import type { Entity } from './schema.js';
 
@@ -27,15 +27,11 @@ export interface EntityAdapter<Query, Row> extends OsoAdapter<Query, Row>, Trans
 }
 
 /** What an ORM or query builder does for an adapter. */
-export interface DataSourceAccess<Query, Row> {
+export interface DataSourceAccess<Query, Row> extends RelationAccess {
   /** The query for those rows of an entity for which the condition holds. */
   readonly select: (entity: Entity, condition: Condition) => Query;
   /** Runs such a query. */
   readonly execute: (query: Query) => Promise<Row[]>;
-  /** Loads what a relation of a row leads to: rows, or nothing, or a promise of them. */
-  readonly load: (related: RelationOf) => Promise<readonly unknown[]>;
-  /** Whether a foreign key always leads to its row: arrays have none. */
-  readonly hasForeignKeys: boolean;
 }
 
 /** What a policy of a plain Oso has asked for by following a relation, on its way through Oso. */
@@ -61,10 +57,7 @@ export function entityAdapter<Query, Row>(
 ): EntityAdapter<Query, Row> {
   const inside = new AsyncLocalStorage<DataSourceAccess<Query, Row>>();
   const current = () => inside.getStore() ?? access;
-  const relations = () => {
-    const { load, hasForeignKeys } = current();
-    return new LoadedRows(load, hasForeignKeys);
-  };
+  const relations = () => new LoadedRows(current());
   // Oso has a registry of classes for each question, and hands it on with each filter: that tells the questions apart.
   const rowsOfQuestions = new WeakMap<object, LoadedRows>();
   return {

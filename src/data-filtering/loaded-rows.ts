@@ -1,73 +1,118 @@
 import type { Relation } from 'oso';
+import { constructorOf } from '../guard/class-of.js';
 import { define, propertyOf } from '../guard/own-properties.js';
 import { type RelationSource, RowReference } from '../polar/values/relations.js';
-import { FollowedRelation, fieldsOf, isByKey, isExact, type RelationOf } from './related.js';
-import type { Entity, EntityRelation } from './schema.js';
+import type { Lookup } from './lookup.js';
+import { FollowedRelation, fieldsOf, isByKey, isExact, RelationOf } from './related.js';
+import type { Entity, EntityRelation, Field } from './schema.js';
 
-/** Loads what a relation of a row leads to: rows, or none. */
-type Load = (related: RelationOf) => Promise<readonly unknown[]>;
+/** How an adapter follows relations. */
+export interface RelationAccess {
+  /** What a row holds of a relation already; undefined if it is not loaded. To ask must not load it. */
+  readonly held: (related: RelationOf) => unknown;
+  /** Loads what a relation of a row leads to: rows, or nothing, or a promise of them. */
+  readonly load: (related: RelationOf) => Promise<readonly unknown[]>;
+  /**
+   * The same for several rows, in one statement: what each of them leads to, in their order; undefined if that cannot be
+   * told, so that each has to be asked for.
+   */
+  readonly loadMany: (lookup: Lookup) => Promise<readonly (readonly unknown[])[] | undefined>;
+  /** Whether a foreign key always leads to its row: arrays have none. */
+  readonly hasForeignKeys: boolean;
+}
 
 /** Rows, or promises of them, by what identifies them. */
 type Loaded = Map<unknown, unknown>;
 
+/** Something to load, together with other things of its group if that is known. */
+interface Request {
+  readonly related: RelationOf;
+  /** Requests of one group are loaded by one statement. */
+  readonly group: object | undefined;
+  readonly byKey: boolean;
+  readonly fields: readonly Field[];
+  readonly values: readonly unknown[];
+  resolve(found: unknown): void;
+  reject(error: unknown): void;
+}
+
+/** Databases take some 30,000 values in a statement, and a thousand conditions that are nested. */
+const MAX_VALUES = 5_000;
+const MAX_CONDITIONS = 200;
+/** So many rows a relation is loaded for besides the one that is asked for it, lest too much is loaded. */
+const MAX_SIBLINGS = 1000;
+
 /**
- * The rows that one question loads. Each relation of each row is loaded once, and each row once by its key, whatever path leads
- * to it. Nothing is put on the rows themselves, for the application goes on with them.
+ * The rows that one question loads, or several that are asked side by side. Each relation of each row is loaded once, and each
+ * row once by its key, whatever path leads to it. Nothing is put on the rows themselves, for the application goes on with them.
  */
 export class LoadedRows implements RelationSource {
-  readonly #load: Load;
-  readonly #hasForeignKeys: boolean;
+  readonly #access: RelationAccess;
   /** What a relation leads to, by the values that it is found by. */
   readonly #byRelation = new Map<EntityRelation, Loaded>();
   /** Rows by their keys. */
   readonly #byKey = new Map<Entity, Loaded>();
+  /** Lists of rows that came together: what one is asked for, the others are taken to be asked for as well. */
+  readonly #lists = new Set<Iterable<unknown>>();
+  readonly #listOf = new Map<unknown, Iterable<unknown>>();
+  /** The rows that the questions are about, by their classes. */
+  readonly #askedAbout = new Map<unknown, Set<unknown>>();
+  /** For how many rows of a list a relation was loaded, when it was asked for last. */
+  readonly #asked = new Map<Iterable<unknown>, Map<EntityRelation, number>>();
   readonly #loading: RelationOf[] = [];
+  /** What waits until it is loaded together; undefined if each is loaded at once. */
+  #gathered: Request[] | undefined;
 
-  /** @param hasForeignKeys whether the rows are kept where a foreign key always leads to its row */
-  constructor(load: Load, hasForeignKeys: boolean) {
-    this.#load = load;
-    this.#hasForeignKeys = hasForeignKeys;
+  constructor(access: RelationAccess) {
+    this.#access = access;
   }
 
   follow(owner: object, followed: Relation): unknown {
     return followed instanceof FollowedRelation ? this.related(followed.of(owner)) : undefined;
   }
 
-  /** What a relation of a row leads to: what the row holds of it, or what is loaded: a row or `null`, or an array of rows. */
+  /**
+   * What a relation of a row leads to: what the row holds of it, or what is loaded: a row or `null`, or an array of rows. A
+   * promise of it, if it has to be loaded; or a reference, of which only the key is known.
+   */
   related(related: RelationOf): unknown {
-    const { loaded } = related;
-    if (loaded !== undefined) return loaded;
     const { relation } = related;
-    const { values } = related;
-    if (values?.some(value => value === null)) return relation.kind === 'one' ? null : [];
-    const rows =
-      values !== undefined && isByKey(relation)
-        ? loadedOf(this.#byKey, relation.target)
-        : loadedOf(this.#byRelation, relation);
-    const id = (values === undefined ? idOf(related.key, 'key') : idOf(values)) ?? related.owner;
-    const known = rows.get(id);
-    if (known !== undefined) return known;
-    if (values !== undefined && this.#isReference(related, values)) {
-      return new Reference(related, values, () => this.#loadInto(rows, id, related));
+    const held = this.#access.held(related);
+    if (held !== undefined) {
+      if (Array.isArray(held)) this.#cameTogether(held);
+      return held;
     }
-    return this.#loadInto(rows, id, related);
+    const { values } = related;
+    if (values?.includes(null)) return relation.kind === 'one' ? null : [];
+    const known = this.#placeOf(related, values);
+    const found = known.rows.get(known.id);
+    if (found !== undefined) {
+      // It is about to be loaded together with others: the siblings may come along.
+      if (found instanceof Promise) this.#start(this.#siblingsOf(related));
+      return found;
+    }
+    if (values !== undefined && related.isReference && this.#access.hasForeignKeys) {
+      const isKey = relation.target.key.every(({ type }, at) => isExact(values[at], type));
+      if (isKey) return new Reference(relation.target, values, () => this.#load(related));
+    }
+    return this.#load(related);
   }
 
-  #isReference({ isReference, relation: { target } }: RelationOf, values: readonly unknown[]): boolean {
-    return (
-      isReference && this.#hasForeignKeys && target.key.every(({ type }, at) => isExact(values[at], type))
-    );
+  gather(): void {
+    this.#gathered ??= [];
   }
 
-  #loadInto(rows: Loaded, id: unknown, related: RelationOf): Promise<unknown> {
-    const known = rows.get(id);
-    if (known !== undefined) return Promise.resolve(known);
-    const found = this.#find(related).then(result => {
-      rows.set(id, result);
-      return result;
-    });
-    rows.set(id, found);
-    return found;
+  expect(value: unknown): void {
+    if (typeof value !== 'object' || value === null) return;
+    const cls = constructorOf(value);
+    const rows = this.#askedAbout.get(cls) ?? new Set();
+    this.#askedAbout.set(cls, rows.add(value));
+    this.#listOf.set(value, rows);
+  }
+
+  flush(): void {
+    const requests = this.#gathered?.splice(0);
+    if (requests !== undefined && requests.length > 0) void this.#loadAll(requests);
   }
 
   get loading(): string | undefined {
@@ -75,17 +120,153 @@ export class LoadedRows implements RelationSource {
     return first && `\`${first.relation.name}\` of ${first.entity.name}`;
   }
 
-  async #find(related: RelationOf): Promise<unknown> {
-    const { kind, target } = related.relation;
+  /** Where it is kept what a relation of a row leads to. */
+  #placeOf(related: RelationOf, values: readonly unknown[] | undefined): { rows: Loaded; id: unknown } {
+    const { relation } = related;
+    const rows =
+      values !== undefined && isByKey(relation)
+        ? loadedOf(this.#byKey, relation.target)
+        : loadedOf(this.#byRelation, relation);
+    return {
+      rows,
+      id: (values === undefined ? idOf(related.key, 'key') : idOf(values)) ?? related.owner,
+    };
+  }
+
+  async #load(related: RelationOf): Promise<unknown> {
+    const [found] = this.#start([related, ...this.#siblingsOf(related)]);
+    return found;
+  }
+
+  /** Loads what is not known yet, now or with all that is gathered; the answer is what is found, or promises of it. */
+  #start(wanted: readonly RelationOf[]): readonly unknown[] {
+    const started = wanted.map(each => this.#request(each));
+    const requests = started.flatMap(({ request }) => request ?? []);
+    if (this.#gathered === undefined) void this.#loadAll(requests);
+    else this.#gathered.push(...requests);
+    return started.map(({ found }) => found);
+  }
+
+  /** A request that is yet to be loaded, and what will be found; no request, if it is known or on its way. */
+  #request(related: RelationOf): { request: Request | undefined; found: unknown } {
+    const { values } = related;
+    const { rows, id } = this.#placeOf(related, values);
+    const known = rows.get(id);
+    if (known !== undefined) return { request: undefined, found: known };
+    let request: Request | undefined;
+    const found = new Promise<unknown>((resolve, reject) => {
+      request = {
+        related,
+        ...lookedUpBy(related, values),
+        resolve: result => {
+          rows.set(id, result);
+          resolve(result);
+        },
+        reject,
+      };
+    });
+    // Nobody may be waiting for what is loaded beside something else.
+    found.catch(() => {});
+    rows.set(id, found);
+    return { request, found };
+  }
+
+  /** The same relation of rows that came with this one, and will be asked for it next. */
+  #siblingsOf({ owner, entity, relation, isReference }: RelationOf): RelationOf[] {
+    const list = this.#listOf.get(owner);
+    if (list === undefined) return [];
+    const count = this.#howManyOf(list, relation);
+    if (count === 0) return [];
+    const siblings: RelationOf[] = [];
+    for (const row of list) {
+      if (row === owner || constructorOf(row) !== entity.class) continue;
+      const sibling = new RelationOf(row as object, entity, relation, isReference);
+      const { values } = sibling;
+      if (this.#access.held(sibling) !== undefined || values?.includes(null)) continue;
+      const { rows, id } = this.#placeOf(sibling, values);
+      if (rows.has(id) || lookedUpBy(sibling, values).group === undefined) continue;
+      if (siblings.push(sibling) === count) return siblings;
+    }
+    // There are no more.
+    this.#asked.get(list)?.set(relation, 0);
+    return siblings;
+  }
+
+  /**
+   * How many of a list a relation is loaded for besides the one that asks. If it leads to many, and there is but one question,
+   * to which the first may be enough: none at first, and then twice as many each time.
+   */
+  #howManyOf(list: Iterable<unknown>, relation: EntityRelation): number {
+    const asked = this.#asked.get(list) ?? new Map<EntityRelation, number>();
+    this.#asked.set(list, asked);
+    const last = asked.get(relation);
+    const isTentative = relation.kind === 'many' && this.#gathered === undefined;
+    if (last === undefined && isTentative) {
+      asked.set(relation, 1);
+      return 0;
+    }
+    const count = isTentative ? Math.min((last ?? 0) * 2, MAX_SIBLINGS) : last === 0 ? 0 : MAX_SIBLINGS;
+    asked.set(relation, count);
+    return count;
+  }
+
+  #cameTogether(rows: Iterable<unknown>): void {
+    if (this.#lists.has(rows)) return;
+    this.#lists.add(rows);
+    for (const row of rows) if (!this.#listOf.has(row)) this.#listOf.set(row, rows);
+  }
+
+  /** Loads all that is requested: each group by one statement, one after the other, for there may be one connection. */
+  async #loadAll(requests: readonly Request[]): Promise<void> {
+    const groups = new Map<object, Request[]>();
+    for (const request of requests) {
+      const group = request.group ?? request;
+      const known = groups.get(group);
+      if (known === undefined) groups.set(group, [request]);
+      else known.push(request);
+    }
+    for (const group of groups.values()) {
+      const [first] = group;
+      const size = first?.fields.length === 1 ? MAX_VALUES : MAX_CONDITIONS;
+      for (let from = 0; from < group.length; from += size) {
+        await this.#loadGroup(group.slice(from, from + size));
+      }
+    }
+  }
+
+  async #loadGroup(requests: readonly Request[]): Promise<void> {
+    const [first] = requests as [Request];
+    const { related, byKey, fields } = first;
     this.#loading.push(related);
     try {
-      const rows = (await this.#load(related)).map(row => this.#once(target, row as object));
-      if (kind !== 'one') return rows;
-      if (rows.length > 1) throw new Error(`Wrong number of parents: ${rows.length}`);
-      return rows[0] ?? null;
+      const { entity, relation } = related;
+      const owners = requests.map(({ values }) => values);
+      const found =
+        requests.length > 1
+          ? await this.#access.loadMany({ entity, relation, byKey, fields, owners })
+          : undefined;
+      const together = new Set<object>();
+      for (const [at, request] of requests.entries()) {
+        const rows = found?.[at] ?? (await this.#access.load(request.related));
+        for (const row of this.#settle(request, rows)) together.add(row);
+      }
+      if (together.size > 1) this.#cameTogether(together);
+    } catch (error) {
+      for (const { reject } of requests) reject(error);
     } finally {
       this.#loading.splice(this.#loading.indexOf(related), 1);
     }
+  }
+
+  #settle(
+    { related: { relation }, resolve, reject }: Request,
+    loaded: readonly unknown[],
+  ): readonly object[] {
+    const rows = loaded.map(row => this.#once(relation.target, row as object));
+    if (relation.kind !== 'one') resolve(rows);
+    else if (rows.length > 1) reject(new Error(`Wrong number of parents: ${rows.length}`));
+    else resolve(rows[0] ?? null);
+    return rows;
   }
 
   /** A row that was loaded, or the same row if it was loaded before. */
@@ -100,22 +281,44 @@ export class LoadedRows implements RelationSource {
   }
 }
 
+/**
+ * How rows are told apart in a statement that asks for what a relation of several leads to. They are in no group if they cannot
+ * be, for a value is one that the database may give back as another.
+ */
+function lookedUpBy(
+  related: RelationOf,
+  values: readonly unknown[] | undefined,
+): Pick<Request, 'group' | 'byKey' | 'fields' | 'values'> {
+  const { entity, relation } = related;
+  const byKey = values === undefined;
+  const fields = byKey ? entity.key : fieldsOf(relation);
+  const asked = byKey ? related.key : values;
+  const isTold =
+    fields.every((field, at) => field.toDatabase === undefined && isExact(asked[at], field.type)) &&
+    new Set(fields).size === fields.length &&
+    !(byKey && relation.joinTable !== undefined);
+  return { group: isTold ? groupOf(relation, byKey) : undefined, byKey, fields, values: asked };
+}
+
+/** Of all relations that find a row by its key, one statement asks. */
+function groupOf(relation: EntityRelation, byKey: boolean): object {
+  if (byKey) return relation.join;
+  const isSame = isByKey(relation) && relation.join.every(({ from, to }) => from.type.kind === to.type.kind);
+  return isSame ? relation.target : relation;
+}
+
 /** The row that a foreign key leads to. */
 class Reference extends RowReference {
   readonly #entity: Entity;
   readonly #load: () => Promise<unknown>;
   readonly key: object;
 
-  constructor(
-    { relation: { target } }: RelationOf,
-    values: readonly unknown[],
-    load: () => Promise<unknown>,
-  ) {
+  constructor(entity: Entity, values: readonly unknown[], load: () => Promise<unknown>) {
     super();
-    this.#entity = target;
+    this.#entity = entity;
     this.#load = load;
-    this.key = Object.create(target.class.prototype);
-    target.key.forEach(({ name }, at) => {
+    this.key = Object.create(entity.class.prototype);
+    entity.key.forEach(({ name }, at) => {
       define(this.key, name, { value: values[at], enumerable: true });
     });
   }

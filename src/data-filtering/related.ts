@@ -21,11 +21,6 @@ export class RelationOf {
     this.isReference = isReference;
   }
 
-  /** What the property holds; undefined where it is not loaded. It may be a promise, of a relation that is lazy. */
-  get loaded(): unknown {
-    return propertyOf(this.owner, this.relation.name);
-  }
-
   /**
    * The values by which it is found, in the order of {@link fieldsOf}; undefined where the row does not hold all of them. There
    * may be no property of a foreign key, or it was not loaded.
@@ -41,6 +36,11 @@ export class RelationOf {
   get key(): readonly unknown[] {
     return this.entity.key.map(({ name }) => propertyOf(this.owner, name));
   }
+}
+
+/** What the property of a relation holds; undefined if it is not loaded. It may be a promise. */
+export function held({ owner, relation }: RelationOf): unknown {
+  return propertyOf(owner, relation.name);
 }
 
 /** The fields of a row by which a relation is found. If it is found by its key, they are in the order of the key. */
@@ -128,6 +128,7 @@ export function isExact(value: unknown, type: FieldType): boolean {
   if (kind === 'integer') {
     return Number.isSafeInteger(value) && (value as number) >= type.min && (value as number) <= type.max;
   }
+  if (kind === 'number') return Number.isSafeInteger(value);
   if (typeof value !== 'string' || hasNul(value)) return false;
   if (kind === 'uuid') return UUID.test(value);
   return kind === 'bigint' ? WHOLE.test(value) : kind === 'text' || kind === 'enum';

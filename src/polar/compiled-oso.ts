@@ -3,6 +3,7 @@ import { Predicate } from '../engine/oso-internals.js';
 import { type Engine, type LoadedPolicy, Seat, SIBLING } from '../engine/seat.js';
 import { soundInstance } from '../engine/wasm.js';
 import { ownOf } from '../guard/own-properties.js';
+import { Batch } from './batch.js';
 import { CompiledPolicy, checkClasses, readPolicy } from './compile/policy.js';
 import { describePlace, NotCovered, PolicyError, type PolicyPlace } from './errors.js';
 import type { Budget } from './evaluate/machine.js';
@@ -224,20 +225,51 @@ export class CompiledOso<
    * Throws a {@link PolicyError} where the policy runs into an error, a `PolicyBudgetError` where it exceeds its budget,
    * and whatever host code throws.
    */
-  override async queryRuleOnce(name: string, ...args: unknown[]): Promise<boolean> {
+  override queryRuleOnce(name: string, ...args: unknown[]): Promise<boolean> {
+    return this.#once(name, args, this.#seat.engine, this.#settings);
+  }
+
+  /**
+   * Makes a {@link Batch}: questions that are asked side by side, for which what they have to load is loaded together.
+   *
+   * @example
+   * ```ts
+   * const batch = oso.batch();
+   * const allowed = await Promise.all(documents.map(document => batch.isAllowed(user, 'read', document)));
+   * ```
+   */
+  batch(): Batch<Actor, Action, Resource, Field> {
     const { engine } = this.#seat;
+    const relations = this.#host.relations();
+    relations.gather();
+    const settings = { ...this.#settings, relations };
+    return new Batch(
+      {
+        once: (name, args) => this.#once(name, args, engine, settings),
+        results: (name, args) => this.#ask(new Predicate(name, [...args]), undefined, engine, settings),
+      },
+      relations,
+    );
+  }
+
+  async #once(
+    name: string,
+    args: readonly unknown[],
+    engine: Engine,
+    settings: QuerySettings,
+  ): Promise<boolean> {
     try {
-      const policy = this.#ready();
+      const policy = this.#ready(engine);
       const fact = policy.predicate(name)?.fact(args);
       if (fact !== undefined) return fact;
-      const query = Query.forRule(policy, name, args, this.#settings);
+      const query = Query.forRule(policy, name, args, settings);
       const outcome = query.begin();
       if (outcome === 'result') return true;
       if (outcome === 'exhausted') return false;
       return await query.settle(outcome);
     } catch (error) {
       if (!(error instanceof NotCovered)) throw error;
-      const results = this.#fallBack(error, new Predicate(name, args), undefined, engine);
+      const results = this.#fallBack(error, new Predicate(name, [...args]), undefined, engine);
       const { done } = await results.next();
       await results.return();
       return !done;
@@ -258,11 +290,20 @@ export class CompiledOso<
     if (options.acceptExpression) {
       return this.#fallBack(new NotCovered('partial evaluation', undefined), query, options);
     }
+    return this.#ask(query, options, this.#seat.engine, this.#settings);
+  }
+
+  #ask(
+    query: Predicate | string,
+    options: QueryOptions | undefined,
+    engine: Engine,
+    settings: QuerySettings,
+  ): QueryResult {
     try {
-      return this.#results(this.#prepare(query, options), query, options, this.#seat.engine);
+      return this.#results(this.#prepare(query, options, engine, settings), query, options, engine);
     } catch (error) {
       if (!(error instanceof NotCovered)) throw error;
-      return this.#fallBack(error, query, options);
+      return this.#fallBack(error, query, options, engine);
     }
   }
 
@@ -292,9 +333,14 @@ export class CompiledOso<
     }
   }
 
-  #prepare(question: Predicate | string, options: QueryOptions | undefined): Query {
-    const policy = this.#ready();
-    const settings = { ...this.#settings, given: options?.bindings };
+  #prepare(
+    question: Predicate | string,
+    options: QueryOptions | undefined,
+    engine: Engine,
+    asked: QuerySettings,
+  ): Query {
+    const policy = this.#ready(engine);
+    const settings = { ...asked, given: options?.bindings };
     if (typeof question !== 'string') return Query.forRule(policy, question.name, question.args, settings);
     let compiled = this.#queries.get(question);
     if (compiled === undefined) {
@@ -319,8 +365,7 @@ export class CompiledOso<
   }
 
   /** The compiled policy; throws NotCovered where there cannot be one. */
-  #ready(): CompiledPolicy {
-    const { policy } = this.#seat.engine;
+  #ready({ policy }: Engine = this.#seat.engine): CompiledPolicy {
     if (policy === this.#compiledOf && this.#compiled !== undefined) return this.#compiled;
     if (policy === undefined) throw new NotCovered('a policy of which the text is not known', undefined);
     return this.#compile(policy);

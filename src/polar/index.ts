@@ -1,4 +1,5 @@
 export { RefusedValueError } from '../guard/limits.js';
+export type { Batch } from './batch.js';
 export { CompiledOso, type CompiledOsoOptions, type Fallback, type FallbackCount } from './compiled-oso.js';
 export {
   type PolarErrorCode,

@@ -9,6 +9,7 @@ import { hoistQuery, isAnonymous } from './syntax/hoist.js';
 import { parseQuery } from './syntax/parser.js';
 import { PolicySource } from './syntax/source.js';
 import type { Term } from './syntax/tree.js';
+import { isThenable } from './values/host.js';
 import type { Relations } from './values/relations.js';
 import type { Constraints } from './values/unknown.js';
 import { deref, LogicVariable, type Value } from './values/values.js';
@@ -174,7 +175,8 @@ export class Query {
       if (this.#machine.conditional && deref(variable) instanceof LogicVariable) {
         throw new NotCovered('a variable without a value in a result, beside conditions', undefined);
       }
-      bindings.set(name, await this.#machine.toJs(variable.binding ?? variable, end => end.name ?? name));
+      const value = this.#machine.toJs(variable.binding ?? variable, end => end.name ?? name);
+      bindings.set(name, isThenable(value) ? await this.#machine.wait(value) : value);
     }
     return bindings;
   }

@@ -9,6 +9,7 @@ import type { SchemaDescription } from '../description.js';
 import { type EqualityFn, equalityOf } from '../equality.js';
 import { errors } from '../errors.js';
 import { type FilteringEngine, registerSchema } from '../register-entities.js';
+import { held } from '../related.js';
 import type { Entity, EntityRelation, FieldType, Schema } from '../schema.js';
 
 export type {
@@ -63,6 +64,7 @@ function arrayAdapter(schema: Schema, arrays: Arrays): EntityAdapter<Row[], Row>
   return entityAdapter<Row[], Row>(
     {
       hasForeignKeys: false,
+      held,
       select: (entity, condition) => {
         const rows = new CheckedArrays(arrays);
         const test = translate(condition, testsOf(rows));
@@ -71,6 +73,13 @@ function arrayAdapter(schema: Schema, arrays: Arrays): EntityAdapter<Row[], Row>
       },
       execute: async rows => rows,
       load: async ({ owner, relation }) => new CheckedArrays(arrays).related(owner, relation),
+      loadMany: async ({ relation, fields, owners }) => {
+        const rows = new CheckedArrays(arrays);
+        return owners.map(values => {
+          const owner = Object.fromEntries(fields.map(({ name }, at) => [name, values[at]]));
+          return rows.related(owner, relation);
+        });
+      },
     },
     noTransactions,
   );

@@ -127,13 +127,12 @@ export function sqlTranslation<Sql>(pieces: SqlPieces<Sql>): Translation<Sql> {
       const operand = operandOf(column);
       const asked = values.filter(canBeAsked);
       if (asked.length === 0) return negated ? sql`${nameOf(column)} is not null` : sql`1 = 0`;
-      const among = oneOf(pieces, column, asked, negated);
-      if (negated) return all([among(exact(pieces, field, operand)), readableIn(column, { readable })]);
-      const isOne = among(exact(pieces, field, operand));
-      if (field.type.kind === 'boolean') return all([isOne, readableIn(column, { readable })]);
-      return hasCollation(pieces, field) && dialect === 'postgresql'
-        ? same(pieces, among(operand), isOne)
-        : isOne;
+      if (negated) {
+        const isNone = oneOf(pieces, column, asked, true)(exact(pieces, field, operand));
+        return all([isNone, readableIn(column, { readable })]);
+      }
+      const isOne = isOneOf(pieces, column, field, operand, asked);
+      return field.type.kind === 'boolean' ? all([isOne, readableIn(column, { readable })]) : isOne;
     },
     isNull: column => sql`${nameOf(column)} is null`,
     isNotNull: column => sql`${nameOf(column)} is not null`,
@@ -240,6 +239,88 @@ export function relatedRows<Sql>(
     joinTable.source.map(({ column: name, field }) => equal(pieces, field, link(name), () => owner(field))),
   );
   return { entity, alias, link: { joinTable, alias: linkAlias, on }, where };
+}
+
+/**
+ * The rows that a relation leads to from any of several rows.
+ *
+ * @param fields by which the relation is found
+ * @param owners the values of these fields, of each of the rows
+ * @returns also the columns that tell of which of them a row is one
+ */
+export function rowsRelatedToMany<Sql>(
+  pieces: SqlPieces<Sql>,
+  entity: Entity,
+  relation: EntityRelation,
+  number: number,
+  fields: readonly Field[],
+  owners: readonly (readonly unknown[])[],
+): RelatedRows<Sql> & { readonly owner: readonly Sql[] } {
+  const { joinTable, join, target } = relation;
+  const related = relatedRows(pieces, relation, number, () => pieces.sql`null`);
+  const columns = fields.map(from => {
+    const bound = { field: from, row: { entity, number } };
+    if (joinTable === undefined) {
+      const field = join.find(pair => pair.from === from)?.to as Field;
+      return { field, bound, column: pieces.column(related.alias, field, target) };
+    }
+    const name = joinTable.source.find(({ field }) => field === from)?.column as string;
+    const column = pieces.joinColumn(related.link?.alias as string, name, joinTable);
+    return { field: from, bound, column };
+  });
+  return { ...related, where: holdAny(pieces, columns, owners), owner: columns.map(({ column }) => column) };
+}
+
+/** A column that holds a value of another row, and as a value of which column that is bound. */
+interface HoldingColumn<Sql> {
+  readonly field: Field;
+  readonly column: Sql;
+  readonly bound: Column;
+}
+
+/**
+ * That columns hold the values of one of several rows.
+ *
+ * @param owners the values of each of the rows, in the order of the columns
+ */
+export function holdAny<Sql>(
+  pieces: SqlPieces<Sql>,
+  columns: readonly HoldingColumn<Sql>[],
+  owners: readonly (readonly unknown[])[],
+): Sql {
+  const { sql } = pieces;
+  const [first] = columns;
+  if (first !== undefined && columns.length === 1) {
+    const values = owners.map(([value]) => value);
+    return isOneOf(pieces, first.bound, first.field, first.column, values);
+  }
+  const each = owners.map(values => {
+    const equals = columns.map(({ field, column, bound }, at) =>
+      equal(pieces, field, column, () => pieces.value(bound.field, bound.row.entity, values[at])),
+    );
+    return sql`(${pieces.join(equals, sql` and `)})`;
+  });
+  return sql`(${pieces.join(each, sql` or `)})`;
+}
+
+/**
+ * Whether something is one of some values.
+ *
+ * @param bound as a value of which column they are bound
+ * @param field of which column the operand is
+ */
+function isOneOf<Sql>(
+  pieces: SqlPieces<Sql>,
+  bound: Column,
+  field: Field,
+  operand: Sql,
+  values: readonly unknown[],
+): Sql {
+  const among = oneOf(pieces, bound, values, false);
+  const isOne = among(exact(pieces, field, operand));
+  return hasCollation(pieces, field) && pieces.dialect === 'postgresql'
+    ? same(pieces, among(operand), isOne)
+    : isOne;
 }
 
 /**

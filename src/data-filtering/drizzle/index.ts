@@ -35,6 +35,7 @@ import {
   ownerValues,
   type RelatedRows,
   relatedRows,
+  rowsRelatedToMany,
   type SqlDialect,
   type SqlPieces,
   sqlTranslation,
@@ -43,7 +44,9 @@ import { type Translation, translate } from '../condition/translate.js';
 import { type EqualityFn, equalityOf } from '../equality.js';
 import { errors } from '../errors.js';
 import { instancesOfClass, instancesOfRows } from '../instances.js';
+import { ownerColumn, sortOut } from '../lookup.js';
 import { type FilteringEngine, registerSchema } from '../register-entities.js';
+import { held } from '../related.js';
 import type { Entity, Field, JoinTable } from '../schema.js';
 import { type DrizzleEntities, type DrizzleSchema, drizzleSchema } from './schema.js';
 
@@ -168,6 +171,7 @@ function drizzleAdapter(db: AnyDatabase, schema: DrizzleSchema): EntityAdapter<S
 
   const accessBy = (database: AnyDatabase): DataSourceAccess<Subquery, object> => ({
     hasForeignKeys: true,
+    held,
     select: (entity, condition) => {
       const row = { entity, number: 0 };
       const table = schema.tableOf(entity);
@@ -203,6 +207,34 @@ function drizzleAdapter(db: AnyDatabase, schema: DrizzleSchema): EntityAdapter<S
       return instances(
         target,
         await query.where(there === undefined ? rows.where : sql`${rows.where} and ${there}`),
+      );
+    },
+    loadMany: async lookup => {
+      const { entity, relation, fields, owners } = lookup;
+      const { target } = relation;
+      const rows = rowsRelatedToMany(pieces, entity, relation, 1, fields, owners);
+      const table = aliasedTable(schema.tableOf(target) as PgTable, rows.alias);
+      const owner = Object.fromEntries(rows.owner.map((column, at) => [ownerColumn(at), column]));
+      const query = database
+        .select({ row: getTableColumns(table), owner })
+        .from(table)
+        .$dynamic();
+      if (rows.link !== undefined) {
+        const { joinTable, alias, on } = rows.link;
+        query.innerJoin(aliasedTable(schema.linkOf(joinTable) as PgTable, alias), on);
+      }
+      const there = where(notDeleted({ entity: target, number: 1 }), translation);
+      const found = await query.where(there === undefined ? rows.where : sql`${rows.where} and ${there}`);
+      const related = instances(
+        target,
+        found.map(({ row }) => row),
+      );
+      return sortOut(
+        lookup,
+        found.map((each, at) => ({
+          owner: fields.map((_, column) => propertyOf(each.owner, ownerColumn(column))),
+          row: related[at],
+        })),
       );
     },
   });

@@ -22,6 +22,7 @@ import {
   ownerValues,
   type RelatedRows,
   relatedRows,
+  rowsRelatedToMany,
   type SqlDialect,
   type SqlPieces,
   sqlTranslation,
@@ -32,7 +33,9 @@ import type { SchemaDescription } from '../description.js';
 import { type EqualityFn, equalityOf } from '../equality.js';
 import { errors } from '../errors.js';
 import { instancesOfClass, instancesOfRows } from '../instances.js';
+import { ownerColumn, sortOut } from '../lookup.js';
 import { type FilteringEngine, registerSchema } from '../register-entities.js';
+import { held } from '../related.js';
 import type { Entity, Field } from '../schema.js';
 
 export type {
@@ -141,6 +144,7 @@ function kyselyAdapter(
     database: Kysely<AnyDatabase>,
   ): DataSourceAccess<AnyAuthorizedQuery<AnyDatabase>, object> => ({
     hasForeignKeys: true,
+    held,
     select: (entity, condition) => {
       const allowed = allowedRows(entity, condition, translation);
       const name = unqualified(entity.table);
@@ -170,6 +174,28 @@ function kyselyAdapter(
           .as('related'),
       );
       return instances(target, await query.selectAll('related').execute());
+    },
+    loadMany: async lookup => {
+      const { entity, relation, fields, owners } = lookup;
+      const { target } = relation;
+      const rows = rowsRelatedToMany(pieces, entity, relation, 1, fields, owners);
+      const met = notDeleted({ entity: target, number: 1 });
+      const query = database.selectFrom(
+        selectRelated(rows)
+          .where(translate(met, translation) as RawBuilder<boolean>)
+          .selectAll(rows.alias)
+          .select(rows.owner.map((column, at) => column.as(ownerColumn(at))))
+          .as('related'),
+      );
+      const found = await query.selectAll('related').execute();
+      const related = instances(target, found);
+      return sortOut(
+        lookup,
+        found.map((row, at) => ({
+          owner: fields.map((_, column) => propertyOf(row, ownerColumn(column))),
+          row: related[at],
+        })),
+      );
     },
   });
   return entityAdapter(accessBy(db), transaction => accessBy(requireTransaction(dialect, transaction)));

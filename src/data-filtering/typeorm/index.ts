@@ -1,11 +1,14 @@
 import type { Class } from 'oso';
 import type { DataSource, EntityManager, ObjectLiteral, SelectQueryBuilder } from 'typeorm';
+import { propertyOf } from '../../guard/own-properties.js';
 import { type DataSourceAccess, type EntityAdapter, entityAdapter } from '../adapter.js';
 import { checkSchema } from '../check-entities.js';
 import { translate } from '../condition/translate.js';
 import { type EqualityFn, equalityOf } from '../equality.js';
 import { errors } from '../errors.js';
+import { keyColumn, type Lookup, ownerColumn, sortOut } from '../lookup.js';
 import { type FilteringEngine, registerSchema } from '../register-entities.js';
+import { held, type RelationOf } from '../related.js';
 import type { Entity, Schema } from '../schema.js';
 import { dialectOf } from './columns.js';
 import { confine } from './query.js';
@@ -130,6 +133,7 @@ function accessBy(dataSource: DataSource, manager: EntityManager): DataSourceAcc
   };
   return {
     hasForeignKeys: true,
+    held: heldOrLazy,
     select: (entity, condition) => {
       const query = queryOf(entity);
       const sql = new Sql(dataSource);
@@ -149,6 +153,7 @@ function accessBy(dataSource: DataSource, manager: EntityManager): DataSourceAcc
         sql.isRelatedToValues(entity, owner, relation) ?? sql.isRelatedToRow(entity, owner, relation);
       return confine(query, sql.rows(relation.target, condition), sql.parameters).getMany();
     },
+    loadMany: lookup => loadMany(dataSource, queryOf(lookup.relation.target), lookup),
   };
 }
 
@@ -161,5 +166,50 @@ function requireTransaction(dataSource: DataSource, transaction: unknown): Entit
   if (isManager && (manager.dataSource ?? manager.connection) === dataSource) return manager as EntityManager;
   throw errors.notATransaction(
     'Pass the EntityManager that dataSource.transaction(async manager => …) hands to you, or queryRunner.manager.',
+  );
+}
+
+/** What a row holds of a relation. The getter of one that is lazy would load it, and leave it on the row for everybody to see. */
+function heldOrLazy(related: RelationOf): unknown {
+  const { owner, relation } = related;
+  if (Object.getOwnPropertyDescriptor(owner, relation.name)?.get === undefined) return held(related);
+  const kept = (name: string) => propertyOf(owner, `__${name}${relation.name}__`);
+  return kept('has_') === true ? kept('') : (kept('') ?? kept('promise_'));
+}
+
+/** What a relation leads to from several rows, by one statement. */
+async function loadMany(
+  dataSource: DataSource,
+  query: AnyQuery,
+  lookup: Lookup,
+): Promise<readonly (readonly unknown[])[] | undefined> {
+  const { relation, fields } = lookup;
+  const sql = new Sql(dataSource);
+  confine(query, sql.rowsRelatedToMany(lookup), sql.parameters);
+  const { driver } = dataSource;
+  const select = (column: string, as: string) =>
+    query.addSelect(`${driver.escape(query.alias)}.${driver.escape(column)}`, as);
+  const key = metadataOf(dataSource, relation.target).primaryColumns;
+  key.forEach(({ databaseName }, at) => {
+    select(databaseName, keyColumn(at));
+  });
+  fields.forEach((_, at) => {
+    select(ownerColumn(at), ownerColumn(at));
+  });
+  const { raw, entities } = await query.getRawAndEntities<Record<string, unknown>>();
+  // TypeORM makes one entity of all rows with the same key, in the order in which they come first.
+  const idOf = (row: Record<string, unknown>) =>
+    JSON.stringify(key.map((_, at) => String(row[keyColumn(at)])));
+  const found = new Map<string, unknown>();
+  for (const row of raw) {
+    if (!found.has(idOf(row))) found.set(idOf(row), entities[found.size]);
+  }
+  if (found.size !== entities.length) return undefined;
+  return sortOut(
+    lookup,
+    raw.map(row => ({
+      owner: fields.map((_, at) => row[ownerColumn(at)]),
+      row: found.get(idOf(row)),
+    })),
   );
 }

@@ -1,10 +1,18 @@
 import type { DataSource } from 'typeorm';
 import { compareToValue } from '../condition/comparison.js';
 import { and, type Column, type Condition, never, type RowVariable } from '../condition/condition.js';
-import { aliasOf, type RelatedRows, type SqlPieces, sqlTranslation } from '../condition/sql-translation.js';
+import {
+  aliasOf,
+  holdAny,
+  type RelatedRows,
+  rowsRelatedToMany,
+  type SqlPieces,
+  sqlTranslation,
+} from '../condition/sql-translation.js';
 import { readableIn, type Translation, translate } from '../condition/translate.js';
 import { postgresArray, sqliteJson } from '../condition/value-list.js';
 import { errors } from '../errors.js';
+import { type Lookup, ownerColumn } from '../lookup.js';
 import type { Entity, EntityRelation, Field, JoinTable } from '../schema.js';
 import { dialectOf } from './columns.js';
 import { Parameters } from './query.js';
@@ -16,11 +24,13 @@ export class Sql {
   readonly translation: Translation<string>;
   readonly #dataSource: DataSource;
   readonly #isPostgres: boolean;
+  readonly #pieces: SqlPieces<string>;
 
   constructor(dataSource: DataSource) {
     this.#dataSource = dataSource;
     this.#isPostgres = dialectOf(dataSource) === 'postgres';
-    const translation = sqlTranslation(this.#pieces());
+    this.#pieces = this.#makePieces();
+    const translation = sqlTranslation(this.#pieces);
     this.translation = {
       ...translation,
       compare: (column, operator, value, negated) =>
@@ -118,7 +128,49 @@ export class Sql {
     return `EXISTS (SELECT 1 FROM ${source} INNER JOIN ${joined} WHERE ${[...toSide, ...key].join(' AND ')})`;
   }
 
-  #pieces(): SqlPieces<string> {
+  /**
+   * The rows that a relation leads to from any of several rows, as a subquery, with columns for what tells which of them a row
+   * is related to.
+   */
+  rowsRelatedToMany({ entity, relation, byKey, fields, owners }: Lookup): string {
+    const to: RowVariable = { entity: relation.target, number: 0 };
+    const { link, where, owner } = byKey
+      ? this.#rowsOfOwners(entity, relation, to, owners)
+      : this.#rowsOfRelation(rowsRelatedToMany(this.#pieces, entity, relation, to.number, fields, owners));
+    const selected = owner.map((column, at) => `, ${column} AS ${this.#escape(ownerColumn(at))}`);
+    const joined =
+      link === undefined ? '' : ` INNER JOIN ${this.#table(link.table, link.alias)} ON ${link.on}`;
+    const parts = [this.#isOfClass(to), where].filter(part => part !== undefined);
+    const alias = aliasOf(to);
+    return `(SELECT ${this.#escape(alias)}.*${selected.join('')} FROM ${this.#table(to.entity.table, alias)}${joined} WHERE ${parts.join(' AND ')})`;
+  }
+
+  #rowsOfRelation({ link, where, owner }: ReturnType<typeof rowsRelatedToMany<string>>) {
+    const joined = link && { table: link.joinTable.table, alias: link.alias, on: link.on };
+    return { link: joined, where, owner };
+  }
+
+  /** The rows are joined with those that they are related to, which are told by their own keys. */
+  #rowsOfOwners(
+    entity: Entity,
+    { join }: EntityRelation,
+    to: RowVariable,
+    owners: readonly (readonly unknown[])[],
+  ) {
+    const from: RowVariable = { entity, number: 1 };
+    const columns = entity.key.map(field => {
+      const bound = { row: from, field };
+      return { field, bound, column: this.#column(bound) };
+    });
+    const on = join.map(pair => this.#equal({ row: to, field: pair.to }, { row: from, field: pair.from }));
+    return {
+      link: { table: entity.table, alias: aliasOf(from), on: on.join(' AND ') },
+      where: holdAny(this.#pieces, columns, owners),
+      owner: columns.map(({ column }) => column),
+    };
+  }
+
+  #makePieces(): SqlPieces<string> {
     return {
       dialect: this.#isPostgres ? 'postgresql' : 'sqlite',
       hasNativeEnums: this.#isPostgres,

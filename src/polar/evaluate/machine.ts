@@ -168,7 +168,7 @@ export class Machine implements Meter, Pace {
     const pending = this.#pending as PromiseLike<unknown>;
     this.#pending = undefined;
     this.#resume = undefined;
-    const value = await this.#withinBudget(pending);
+    const value = await this.wait(this.#withinBudget(pending));
     // Promises that are already resolved would otherwise keep the event loop from ever turning.
     if (isSliceOver(performance.now())) await nextTurn();
     return this.run(resume(value));
@@ -325,6 +325,11 @@ export class Machine implements Meter, Pace {
     if (this.#started === 0) this.#started = now;
     else if (now - this.#started > this.#budget.milliseconds) throw this.#overtime();
     return now;
+  }
+
+  /** Waits, while others go on that are asked side by side. */
+  wait<Result>(pending: PromiseLike<Result>): PromiseLike<Result> {
+    return this.#relations === undefined ? pending : this.#relations.wait(pending);
   }
 
   /** Waits for host code, but no longer than the budget lasts. */

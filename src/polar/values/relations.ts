@@ -8,6 +8,12 @@ export interface RelationSource {
   follow(owner: object, relation: Relation): unknown;
   /** What is being loaded, for who has waited too long: "`owner` of Expense". Undefined if nothing is. */
   readonly loading: string | undefined;
+  /** Loads nothing by itself from now on, but gathers what is asked for. */
+  gather(): void;
+  /** A value that a question is about: the relations of one are loaded for all of a class. */
+  expect(value: unknown): void;
+  /** Loads what was gathered, as few statements as that takes. */
+  flush(): void;
 }
 
 /**
@@ -49,12 +55,14 @@ export interface RelationAdapter {
 type Host = Pick<ReturnType<Oso['getHost']>, 'adapter' | 'getType' | 'types'>;
 
 /**
- * The relations that one question follows. Each relation of each object is loaded once, and what was loaded is forgotten with
- * the question: by the next one, the data may be other.
+ * The relations that one question follows, or several that are asked side by side. Each relation of each object is loaded once,
+ * and what was loaded is forgotten with the question: by the next one, the data may be other.
  */
 export class Relations {
   readonly #host: Host;
   readonly #source: RelationSource | undefined;
+  /** How many questions are under way, and how many of them wait for something; undefined if there is but one. */
+  #sideBySide: { underWay: number; waiting: number } | undefined;
   /** What was loaded through an adapter that knows of no questions. */
   readonly #loaded = new Map<object, Map<Relation, Promise<unknown>>>();
   #loading: string[] = [];
@@ -62,6 +70,51 @@ export class Relations {
   constructor(host: Host, source: RelationSource | undefined = sourceOf(host)) {
     this.#host = host;
     this.#source = source;
+  }
+
+  /** Loads for several questions, each of which says when it begins, waits, goes on and ends. */
+  gather(): void {
+    this.#sideBySide ??= { underWay: 0, waiting: 0 };
+    this.#source?.gather();
+  }
+
+  /** A question begins. */
+  begin(args: readonly unknown[]): void {
+    if (this.#sideBySide === undefined) return;
+    this.#sideBySide.underWay++;
+    for (const arg of args) this.#source?.expect(arg);
+  }
+
+  /** A question has ended. */
+  end(): void {
+    if (this.#sideBySide === undefined) return;
+    this.#sideBySide.underWay--;
+    this.#flushIfAllWait();
+  }
+
+  /** Waits for a promise on behalf of a question. */
+  async wait<Result>(pending: PromiseLike<Result>): Promise<Result> {
+    if (this.#sideBySide === undefined) return pending;
+    this.#sideBySide.waiting++;
+    this.#flushIfAllWait();
+    try {
+      return await pending;
+    } finally {
+      this.#sideBySide.waiting--;
+    }
+  }
+
+  /** Once none of the questions can go on, all that they wait for is known. */
+  #flushIfAllWait(): void {
+    if (!this.#allWait()) return;
+    // Of questions that are about to go on, the promises are settled: they do so before this.
+    process.nextTick(() => {
+      if (this.#allWait()) this.#source?.flush();
+    });
+  }
+
+  #allWait(): boolean {
+    return this.#sideBySide !== undefined && this.#sideBySide.waiting === this.#sideBySide.underWay;
   }
 
   /** What a relation of an object leads to, or a promise of it. */
