@@ -16,15 +16,15 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   engine: ['guard'],
   'polar/syntax': [],
   'polar/values': ['polar/syntax', 'polar/errors', 'engine/oso-internals', 'guard'],
-  'polar/evaluate': ['polar/values', 'polar/errors', 'engine/oso-internals', 'guard', 'type polar/syntax'],
-  'polar/compile': [
-    'polar/evaluate',
+  'polar/evaluate': [
     'polar/values',
-    'polar/syntax',
     'polar/errors',
+    'engine/oso-internals',
     'guard',
+    'type polar/syntax',
     'type polar/observe',
   ],
+  'polar/compile': ['polar/evaluate', 'polar/values', 'polar/syntax', 'polar/errors', 'guard'],
   polar: ['polar/syntax', 'polar/values', 'polar/evaluate', 'polar/compile', 'guard', 'engine'],
   'data-filtering/condition': [
     'data-filtering/schema',

@@ -9,7 +9,6 @@ import { Oso, Variable } from 'oso';
 import {
   CompiledOso,
   type Fallback,
-  type Observation,
   PolicyBudgetError,
   PolicyError,
   UnregisteredClassError,
@@ -329,41 +328,6 @@ describe('CompiledOso', () => {
       for (let depth = 1; depth < 100; depth++) deep = [deep];
       const oso = await load('same(x, x);');
       expect(await oso.queryRuleOnce('same', deep, structuredClone(deep))).to.equal(true);
-    });
-  });
-
-  describe('observer', () => {
-    it('sees rules tried, conditions tested and results', async () => {
-      const seen: Observation[] = [];
-      const oso = await load(
-        'allow(user: User, "read", _) if\n  user.age > 40;\nallow(user, "read", _) if\n  user.age > 30;',
-        {
-          observer: observation => seen.push(observation),
-        },
-      );
-      expect(await oso.isAllowed(alice, 'read', 1)).to.equal(true);
-      expect(seen.map(({ kind, place }) => `${kind} ${place?.line ?? ''}`)).to.deep.equal([
-        'rule 1',
-        'condition 2',
-        'held 2',
-        'condition 2',
-        'failed 2',
-        'failed 2',
-        'rule 3',
-        'condition 4',
-        'held 4',
-        'condition 4',
-        'held 4',
-        'result ',
-      ]);
-    });
-
-    it('can be taken away', async () => {
-      const seen: Observation[] = [];
-      const oso = await load('allow(_, _, _) if true;', { observer: observation => seen.push(observation) });
-      oso.observe(undefined);
-      await oso.isAllowed(1, 2, 3);
-      expect(seen).to.deep.equal([]);
     });
   });
 

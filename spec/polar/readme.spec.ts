@@ -38,11 +38,13 @@ describe('The page on how a policy is evaluated', () => {
   });
 
   it('shows what happens on the way to a decision', async () => {
-    const lines: string[] = [];
+    const lines = ['id  parent'];
     const oso = new CompiledOso({
-      observer: ({ kind, place }) => {
+      observer: ({ kind, id, parent, lookup, place }) => {
         const at = place === undefined ? '' : `line ${place.line}`;
-        lines.push(`${(place?.rule ?? '').padEnd(16)}${at.padEnd(9)}${kind}`);
+        const ids = `${String(id || '').padStart(2)}  ${(parent ? `of ${parent}` : '').padEnd(8)}`;
+        const what = lookup ? `${kind.padEnd(11)}(lookup)` : kind;
+        lines.push(`${ids}${(place?.rule ?? '').padEnd(16)}${at.padEnd(9)}${what}`);
       },
     });
     oso.registerClass(User);

@@ -7,6 +7,7 @@ import { Batch } from './batch.js';
 import { CompiledPolicy, checkClasses, readPolicy } from './compile/policy.js';
 import { describePlace, NotCovered, PolicyError, type PolicyPlace } from './errors.js';
 import type { Budget } from './evaluate/machine.js';
+import { Trace } from './evaluate/trace.js';
 import type { Observer } from './observe.js';
 import {
   type Alternatives,
@@ -53,7 +54,7 @@ export interface CompiledOsoOptions extends OsoOptions {
   budget?: Partial<Budget>;
   /** Called for every query that falls back to Oso's own engine. */
   onFallback?: (fallback: Fallback) => void;
-  /** Sees every rule tried and condition tested. Leave it out and evaluation carries no trace of it. */
+  /** As {@link CompiledOso.observe}, from the first question on. */
   observer?: Observer;
 }
 
@@ -102,7 +103,8 @@ export class CompiledOso<
   readonly #fallbacks = new Map<string, FallbackCount>();
   /** Oso's engine logs what it does where the environment asks for it; the compiled form does not. */
   readonly #logging = Boolean(process.env.POLAR_LOG ?? process.env.RUST_LOG);
-  #observer: Observer | undefined;
+  /** The same for all siblings. */
+  #observers = new Set<Observer>();
   #isFreed = false;
   /** What was compiled last, and of what. */
   #compiled: CompiledPolicy | undefined;
@@ -125,9 +127,10 @@ export class CompiledOso<
       given: undefined,
       hasUnknowns: false,
       relations: undefined,
+      trace: undefined,
     };
     this.#onFallback = given.onFallback;
-    this.#observer = given.observer;
+    if (given.observer !== undefined) this.#observers.add(given.observer);
     const host = new PolicyHost(this as unknown as Oso, equals);
     this.#host = host;
     // Oso's engine compares as the compiled form does, also when that has been given another equality.
@@ -157,10 +160,26 @@ export class CompiledOso<
     this.#host.equals = equalityWith(this.#host.equals);
   }
 
-  /** Lets `observer` see every rule tried and condition tested from now on; undefined ends that. */
-  observe(observer: Observer | undefined): void {
-    this.#observer = observer;
-    this.#forgetCompiled();
+  /**
+   * Lets `observer` see every rule tried and condition tested, of all questions that are asked from now on, lists included.
+   * They are then answered by a twin of the compiled policy, which is slower. Without an observer there is no trace of it.
+   *
+   * A query that falls back to Oso's engine is seen as far as it came before.
+   *
+   * @returns ends it
+   * @example
+   * ```ts
+   * const stop = oso.observe(({ kind, place }) => console.log(kind, place?.rule, place?.line));
+   * await oso.isAllowed(user, 'read', expense);
+   * stop();
+   * ```
+   */
+  observe(observer: Observer): () => void {
+    const own: Observer = (...told) => observer(...told);
+    this.#observers.add(own);
+    return () => {
+      this.#observers.delete(own);
+    };
   }
 
   /** As in Oso. What the policy knows of the class changes with the next query. */
@@ -189,8 +208,8 @@ export class CompiledOso<
 
   /** @internal Another one with the same options, and the same classes and constants. */
   [SIBLING](): unknown {
-    const options = { ...this.#options, observer: this.#observer };
-    const sibling = Reflect.construct(CompiledOso, [options], this.constructor) as CompiledOso;
+    const sibling = Reflect.construct(CompiledOso, [this.#options], this.constructor) as CompiledOso;
+    sibling.#observers = this.#observers;
     sibling.#host = this.#host;
     sibling.#compilations = this.#compilations;
     return sibling;
@@ -262,7 +281,7 @@ export class CompiledOso<
       const policy = this.#ready(engine);
       const fact = policy.predicate(name)?.fact(args);
       if (fact !== undefined) return fact;
-      const query = Query.forRule(policy, name, args, settings);
+      const query = Query.forRule(policy, name, args, this.#traced(name, settings));
       const outcome = query.begin();
       if (outcome === 'result') return true;
       if (outcome === 'exhausted') return false;
@@ -281,7 +300,8 @@ export class CompiledOso<
    * where the compiled form cannot tell.
    */
   async constraintsOf(name: string, ...args: unknown[]): Promise<Alternatives> {
-    return Query.forRule(this.#ready(), name, args, { ...this.#settings, hasUnknowns: true }).alternatives();
+    const settings = this.#traced(name, { ...this.#settings, hasUnknowns: true });
+    return Query.forRule(this.#ready(), name, args, settings).alternatives();
   }
 
   /** As in Oso. Partial evaluation (`acceptExpression`) is Oso's engine's. */
@@ -340,9 +360,11 @@ export class CompiledOso<
     asked: QuerySettings,
   ): Query {
     const policy = this.#ready(engine);
-    const settings = { ...asked, given: options?.bindings };
+    const rule = typeof question === 'string' ? undefined : question.name;
+    const settings = this.#traced(rule, { ...asked, given: options?.bindings });
     if (typeof question !== 'string') return Query.forRule(policy, question.name, question.args, settings);
     let compiled = this.#queries.get(question);
+    if (compiled?.observed !== policy.observed) compiled = undefined;
     if (compiled === undefined) {
       // Oso refuses what is not a query, in its own words.
       this.getFfi().newQueryFromStr(question).free();
@@ -351,6 +373,17 @@ export class CompiledOso<
       this.#queries.set(question, compiled);
     }
     return Query.forText(policy, compiled, settings);
+  }
+
+  /** With what tells the observers of one question, if there are any. */
+  #traced(rule: string | undefined, settings: QuerySettings): QuerySettings {
+    const observers = this.#observers;
+    if (observers.size === 0) return settings;
+    const tellAll: Observer = (...told) => {
+      for (const observer of observers) observer(...told);
+    };
+    const trace = new Trace(tellAll, { rule, isList: settings.hasUnknowns }, this.#host);
+    return { ...settings, trace };
   }
 
   #compileText(policy: CompiledPolicy, text: string): CompiledQuery {
@@ -364,8 +397,13 @@ export class CompiledOso<
     }
   }
 
-  /** The compiled policy; throws NotCovered where there cannot be one. */
-  #ready({ policy }: Engine = this.#seat.engine): CompiledPolicy {
+  /** The compiled policy, or its twin if somebody observes; throws NotCovered where there cannot be one. */
+  #ready(engine: Engine = this.#seat.engine): CompiledPolicy {
+    const policy = this.#readyPolicy(engine);
+    return this.#observers.size === 0 ? policy : policy.twin;
+  }
+
+  #readyPolicy({ policy }: Engine): CompiledPolicy {
     if (policy === this.#compiledOf && this.#compiled !== undefined) return this.#compiled;
     if (policy === undefined) throw new NotCovered('a policy of which the text is not known', undefined);
     return this.#compile(policy);
@@ -380,7 +418,7 @@ export class CompiledOso<
       if ('reason' in read) {
         throw new NotCovered(`the policy text: ${read.reason}`, { rule: undefined, ...placeOf(read) });
       }
-      compiled = new CompiledPolicy(read, this.#host, this.#observer);
+      compiled = new CompiledPolicy(read, this.#host);
       this.#compilations.set(policy, compiled);
     }
     this.#queries.clear();

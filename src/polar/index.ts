@@ -9,5 +9,5 @@ export {
   UnregisteredClassError,
 } from './errors.js';
 export type { Budget } from './evaluate/machine.js';
-export type { Observation, Observer } from './observe.js';
+export type { Observation, Observer, PolicyRange, Question } from './observe.js';
 export type { Place } from './syntax/source.js';

@@ -51,6 +51,7 @@ export class PlainOso {
       given: undefined,
       hasUnknowns: true,
       relations: undefined,
+      trace: undefined,
     }).alternatives();
   }
 
@@ -67,7 +68,7 @@ export class PlainOso {
       const constant = await this.#constant(name);
       if (constant !== undefined) host.setConstant(name, constant.value);
     }
-    return new CompiledPolicy(policy, host, undefined);
+    return new CompiledPolicy(policy, host);
   }
 
   /** What a name stands for; undefined where it is an ordinary variable. Only Oso's engine knows the constants. */

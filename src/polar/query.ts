@@ -3,6 +3,7 @@ import type { CompiledPolicy } from './compile/policy.js';
 import { Scope } from './compile/scope.js';
 import { NotCovered, runtimeError } from './errors.js';
 import { type Budget, type Frame, Machine, type Outcome, type Pace, type Step } from './evaluate/machine.js';
+import type { Trace } from './evaluate/trace.js';
 import { anyWaits } from './evaluate/waiting.js';
 import { cuts, findTwin } from './syntax/analysis.js';
 import { hoistQuery, isAnonymous } from './syntax/hoist.js';
@@ -40,6 +41,8 @@ export interface QuerySettings {
   readonly hasUnknowns: boolean;
   /** What follows relations, for this query and others that are asked with it; by default it has its own. */
   readonly relations: Relations | undefined;
+  /** Told what happens, if the policy is a twin. */
+  readonly trace: Trace | undefined;
 }
 
 /** One query on a compiled policy, ready to run. */
@@ -59,9 +62,9 @@ export class Query {
     policy: CompiledPolicy,
     name: string,
     args: readonly unknown[],
-    { budget, given, hasUnknowns, relations }: QuerySettings,
+    { budget, given, hasUnknowns, relations, trace }: QuerySettings,
   ): Query {
-    const machine = new Machine(policy.host, budget, hasUnknowns, relations);
+    const machine = new Machine(policy.host, budget, hasUnknowns, relations, trace);
     const variables = new Map<string, LogicVariable>();
     const values = args.map(arg => machine.toValue(arg, variables));
     bindGiven(machine, variables, given);
@@ -75,16 +78,16 @@ export class Query {
         variables,
       );
     }
-    return new Query(machine, running => predicate.call(running, values, resultOf(policy)), variables);
+    return new Query(machine, running => predicate.call(running, values, RESULT), variables);
   }
 
   /** A query in Polar's own notation. Oso has accepted the text before. */
   static forText(
     policy: CompiledPolicy,
     { term, scope, step }: CompiledQuery,
-    { budget, given, hasUnknowns, relations }: QuerySettings,
+    { budget, given, hasUnknowns, relations, trace }: QuerySettings,
   ): Query {
-    const machine = new Machine(policy.host, budget, hasUnknowns, relations);
+    const machine = new Machine(policy.host, budget, hasUnknowns, relations, trace);
     const variables = new Map<string, LogicVariable>();
     const frame: Frame = [];
     for (const [name, slot] of scope.slots) {
@@ -143,7 +146,10 @@ export class Query {
   }
 
   #failed(error: unknown): unknown {
-    if (!(error instanceof NotCovered)) this.#show('exhausted');
+    if (!(error instanceof NotCovered)) {
+      this.#show('exhausted');
+      this.#machine.trace?.error();
+    }
     return error;
   }
 
@@ -187,6 +193,8 @@ export interface CompiledQuery {
   readonly term: Term;
   readonly scope: Scope;
   readonly step: Step;
+  /** Of the twin. */
+  readonly observed: boolean;
 }
 
 export function compileQuery(policy: CompiledPolicy, text: string): CompiledQuery {
@@ -195,20 +203,18 @@ export function compileQuery(policy: CompiledPolicy, text: string): CompiledQuer
   const program = {
     predicate: (name: string) => policy.predicate(name),
     cuts: policy.cuts || cuts(term),
-    observer: policy.observer,
+    observed: policy.observed,
   };
   const start = program.cuts ? [scope.reserve()] : [];
-  const step = new Compiler(scope, program).condition(term, resultOf(policy), start);
-  return { term, scope, step };
+  const step = new Compiler(scope, program).condition(term, RESULT, start);
+  return { term, scope, step, observed: policy.observed };
 }
 
-function resultOf({ observer }: CompiledPolicy): Step {
-  return machine => {
-    if (anyWaits(machine)) throw new NotCovered('a variable with conditions but no value', undefined);
-    observer?.({ kind: 'result', place: undefined });
-    return machine.succeed();
-  };
-}
+const RESULT: Step = machine => {
+  if (anyWaits(machine)) throw new NotCovered('a variable with conditions but no value', undefined);
+  machine.trace?.result();
+  return machine.succeed();
+};
 
 function bindGiven(
   machine: Machine,

@@ -112,9 +112,12 @@ export class Engines {
     if (++this.#cases > Engines.#MAX_CASES) this.#renew();
     this.#fallbacks = [];
     const oso = await askLoaded(this.#oso, this.#osoWorld, given, () => this.#onAsk('oso'));
+    // Half of the cases are asked of the policy's twin.
+    const stop = this.#cases % 2 === 0 ? this.#compiled.observe(({ operands }) => operands?.()) : () => {};
     const compiled = await askLoaded(this.#compiled as unknown as Oso, this.#compiledWorld, given, () =>
       this.#onAsk('compiled'),
     );
+    stop();
     if (![...oso, ...compiled].some(isCrash)) {
       this.#oso.clearRules();
       this.#compiled.clearRules();

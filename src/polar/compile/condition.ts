@@ -1,18 +1,29 @@
 import { CutNotCovered, NotCovered, runtimeError } from '../errors.js';
 import { calculate } from '../evaluate/arithmetic.js';
+import { keep, kept, returnTo } from '../evaluate/attempts.js';
 import { attribute } from '../evaluate/attribute.js';
 import { compare, compareGround } from '../evaluate/compare.js';
 import { make } from '../evaluate/construct.js';
-import { fail, type Machine, type Step } from '../evaluate/machine.js';
+import { type Build, fail, type Machine, type Step } from '../evaluate/machine.js';
 import { match } from '../evaluate/match.js';
 import { iterate, refuseUnrepeatable } from '../evaluate/membership.js';
 import { negate } from '../evaluate/negation.js';
+import type { Trace } from '../evaluate/trace.js';
 import { tryEach } from '../evaluate/try-each.js';
 import { unify } from '../evaluate/unify.js';
 import { wait } from '../evaluate/waiting.js';
-import type { Observer } from '../observe.js';
+import { isLookup } from '../syntax/hoist.js';
+import { isOperation } from '../syntax/parser.js';
 import type { Located } from '../syntax/source.js';
-import type { Arithmetic, CallTerm, Comparison, Operation, Term } from '../syntax/tree.js';
+import type {
+  Arithmetic,
+  CallTerm,
+  Comparison,
+  Operation,
+  Operator,
+  Term,
+  VariableTerm,
+} from '../syntax/tree.js';
 import { formatValue } from '../values/format.js';
 import { Unknown } from '../values/unknown.js';
 import { deref, LogicVariable, type Value } from '../values/values.js';
@@ -23,10 +34,14 @@ import { type Argument, argumentOf, CannotCompile, type Scope } from './scope.js
 export class Compiler {
   readonly #scope: Scope;
   readonly #program: Program;
+  /** What the condition that is being compiled is part of, in a twin. */
+  #around: Around | undefined;
 
-  constructor(scope: Scope, program: Program) {
+  /** @param slot where the attempt at the rule is kept, in a twin */
+  constructor(scope: Scope, program: Program, slot?: number) {
     this.#scope = scope;
     this.#program = program;
+    this.#around = slot === undefined ? undefined : { slot, left: undefined, around: undefined };
   }
 
   /**
@@ -35,9 +50,10 @@ export class Compiler {
    * @param barriers where, for each rule, `and` and `or` around the condition, the number of choices at its start is kept
    */
   condition(term: Term, next: Step, barriers: readonly number[]): Step {
-    const { observer } = this.#program;
-    if (observer === undefined || isPlainSequence(term)) return this.#condition(term, next, barriers);
-    return this.#observed(term, next, barriers, observer);
+    if (!this.#program.observed || isPlainSequence(term)) return this.#condition(term, next, barriers);
+    const around = this.#around;
+    if (around?.left === term) return this.#left(term, next, barriers, around.slot);
+    return this.#observed(term, next, barriers);
   }
 
   #condition(term: Term, next: Step, barriers: readonly number[]): Step {
@@ -309,6 +325,7 @@ export class Compiler {
     const place = this.#placer(call);
     const args = call.args.map(arg => this.#scope.argument(arg));
     const program = this.#program;
+    const after = program.observed && this.#around ? returnTo(this.#around.slot, next) : next;
     let predicate: Callable | undefined;
     return machine => {
       predicate ??= program.predicate(name);
@@ -318,7 +335,7 @@ export class Compiler {
       const { frame } = machine;
       const values: Value[] = [];
       for (let at = 0; at < args.length; at++) values.push(argumentOf(args[at] as Argument, frame));
-      return predicate.call(machine, values, next);
+      return predicate.call(machine, values, after);
     };
   }
 
@@ -357,22 +374,96 @@ export class Compiler {
     };
   }
 
-  #observed(term: Term, next: Step, barriers: readonly number[], observer: Observer): Step {
-    const place = this.#scope.placeOf(term);
+  /** A condition of a twin: its attempts are told, and what it is made of with it. */
+  #observed(term: Term, next: Step, barriers: readonly number[]): Step {
+    if (term.kind === 'operation' && isLookup(term)) return this.#lookup(term, next, barriers);
+    const { written, left } = (term.kind === 'operation' ? term.parted : undefined) ?? {
+      written: term,
+      left: term,
+    };
+    const slot = this.#scope.reserve();
+    const around = this.#around;
+    this.#around = { slot, left, around };
     const step = this.#condition(
       term,
-      () => {
-        observer({ kind: 'held', place });
+      machine => {
+        traceOf(machine).held(kept(machine.frame, slot));
         return next;
       },
       barriers,
     );
+    const tested = term === left ? this.#withOperands(left, slot, step) : step;
+    this.#around = around;
+    const cuts = isOperation(term, 'cut');
     return machine => {
-      observer({ kind: 'condition', place });
-      machine.choose(after => {
-        observer({ kind: 'failed', place });
-        return after.fail();
-      });
+      const { frame } = machine;
+      const parent = around && kept(frame, around.slot);
+      const attempt = traceOf(machine).condition(written, this.#scope.rule, parent, false);
+      keep(frame, slot, attempt);
+      // A cut would drop the choice that tells of its failure, and it never fails.
+      if (!cuts) {
+        machine.choose(after => {
+          traceOf(after).failed(attempt);
+          return after.fail();
+        });
+      }
+      return tested;
+    };
+  }
+
+  /** What is left of a condition that was taken apart. */
+  #left(term: Term, next: Step, barriers: readonly number[], slot: number): Step {
+    return this.#withOperands(term, slot, this.#condition(term, next, barriers));
+  }
+
+  #withOperands(term: Term, slot: number, step: Step): Step {
+    const builders = this.#operandsOf(term);
+    if (builders.length === 0) return step;
+    return machine => {
+      const { frame } = machine;
+      kept(frame, slot).operands = builders.map(build => deref(build(frame)));
+      return step;
+    };
+  }
+
+  #operandsOf(term: Term): Build[] {
+    try {
+      return operandTerms(term).map(each => this.#scope.build(each));
+    } catch (error) {
+      if (error instanceof CannotCompile) return [];
+      throw error;
+    }
+  }
+
+  /** Something that is read for a condition. What was found is noted before it is unified with anything. */
+  #lookup(term: Operation, next: Step, barriers: readonly number[]): Step {
+    const slot = this.#scope.reserve();
+    const around = this.#around;
+    const result = term.args.at(-1) as Term;
+    const buildResult = this.#scope.build(result);
+    const operand =
+      around?.left === undefined ? -1 : operandTerms(around.left).findIndex(each => isSame(each, result));
+    // What "new" makes has to have the variable of the condition: it is bound before it is made.
+    const isNew = term.operator === 'new';
+    const own: Term = isNew ? result : { ...(result as VariableTerm), name: `_ found ${slot}` };
+    const buildOwn = this.#scope.build(own);
+    const step = this.#condition(
+      { ...term, args: [...term.args.slice(0, -1), own] },
+      machine => {
+        const { frame } = machine;
+        const found = buildOwn(frame);
+        const attempt = kept(frame, slot);
+        attempt.operands = [found];
+        if (operand >= 0 && attempt.parent !== undefined) attempt.parent.operands[operand] = deref(found);
+        traceOf(machine).held(attempt);
+        return isNew ? next : unify(machine, buildResult(frame), found, next);
+      },
+      barriers,
+    );
+    return machine => {
+      const { frame } = machine;
+      const parent = around && kept(frame, around.slot);
+      keep(frame, slot, traceOf(machine).condition(term, this.#scope.rule, parent, true));
       return step;
     };
   }
@@ -397,7 +488,51 @@ function goOn(_: Machine, step: Step): Step {
   return step;
 }
 
-/** The conditions of an `and` are observed one by one; cuts must not be, as they would cut their own observation. */
+/** Where the attempt is kept that a condition is part of, in a twin. */
+interface Around {
+  readonly slot: number;
+  /** What is left of it, once the look-ups are lifted out. */
+  readonly left: Term | undefined;
+  readonly around: Around | undefined;
+}
+
+/** The conditions of an `and` are observed one by one. */
 function isPlainSequence(term: Term): boolean {
-  return term.kind === 'operation' && (term.operator === 'and' || term.operator === 'cut');
+  return isOperation(term, 'and') && term.parted === undefined;
+}
+
+/** The values that a condition is about. */
+function operandTerms(term: Term): readonly Term[] {
+  switch (term.kind) {
+    case 'call':
+      return term.args;
+    case 'variable':
+      return [term];
+    case 'operation':
+      return OF_VALUES.has(term.operator) ? term.args : [];
+    default:
+      return [];
+  }
+}
+
+const OF_VALUES: ReadonlySet<Operator> = new Set<Operator>([
+  '=',
+  ':=',
+  'in',
+  'matches',
+  '==',
+  '!=',
+  '<',
+  '<=',
+  '>',
+  '>=',
+]);
+
+function isSame(term: Term, other: Term): boolean {
+  return term.kind === 'variable' && other.kind === 'variable' && term.name === other.name;
+}
+
+/** A twin runs on a machine with a trace alone. */
+function traceOf({ trace }: Machine): Trace {
+  return trace as Trace;
 }

@@ -1,5 +1,4 @@
 import { UnregisteredClassError } from '../errors.js';
-import type { Observer } from '../observe.js';
 import { cuts } from '../syntax/analysis.js';
 import { hoistRule } from '../syntax/hoist.js';
 import { UnreadablePolicyError } from '../syntax/lexer.js';
@@ -73,14 +72,22 @@ export function checkClasses({ rules, unions }: Policy, host: PolicyHost): void 
 /** A policy as it is run: each rule is compiled when it is first called. */
 export class CompiledPolicy implements Program {
   readonly host: PolicyHost;
-  readonly observer: Observer | undefined;
+  readonly observed: boolean;
   readonly #policy: Policy;
   readonly #predicates = new Map<string, Predicate>();
 
-  constructor(policy: Policy, host: PolicyHost, observer: Observer | undefined) {
+  #twin: CompiledPolicy | undefined;
+
+  constructor(policy: Policy, host: PolicyHost, observed = false) {
     this.#policy = policy;
     this.host = host;
-    this.observer = observer;
+    this.observed = observed;
+  }
+
+  /** The same policy, of which the steps tell what they do. It is made when it is first needed. */
+  get twin(): CompiledPolicy {
+    this.#twin ??= new CompiledPolicy(this.#policy, this.host, true);
+    return this.#twin;
   }
 
   get cuts(): boolean {

@@ -1,4 +1,6 @@
+import { callerOf } from '../evaluate/attempts.js';
 import { Continuation, type Machine, proceed, type Step } from '../evaluate/machine.js';
+import type { Trace } from '../evaluate/trace.js';
 import { tryEach } from '../evaluate/try-each.js';
 import type { PolicyHost } from '../values/host.js';
 import type { Value } from '../values/values.js';
@@ -73,6 +75,7 @@ class RuleGroup {
       next === proceed ? machine.continuation : new Continuation(next, machine.frame, machine.continuation);
     this.#selections ??= new Selections(this.#host, this.#arity, this.#rules);
     const { rules, decided, start } = this.#selections.select(args);
+    if (machine.trace !== undefined) this.#tellSkipped(machine.trace, rules, args, continuation);
     if (decided) return tryRules(machine, rules, args, continuation, start, machine.choices.length);
     return filter(machine, {
       rules,
@@ -82,6 +85,18 @@ class RuleGroup {
       continuation,
       choices: machine.choices.length,
     });
+  }
+
+  /** Which rules of the name are not tried, where the constants and classes tell; {@link filter} tells the others. */
+  #tellSkipped(
+    trace: Trace,
+    tried: readonly CompiledRule[],
+    args: readonly Value[],
+    continuation: Continuation | undefined,
+  ): void {
+    const all = new Set(tried);
+    const skipped = this.#rules.filter(rule => !all.has(rule));
+    trace.skipped(skipped, callerOf(continuation), args);
   }
 }
 
@@ -116,6 +131,11 @@ function filter(machine: Machine, state: Filtering): Step {
   const rule = rules[state.at];
   if (rule === undefined) {
     const sorted = sortRules(machine.host, [...applicable].reverse(), args);
+    if (machine.trace !== undefined) {
+      const tried = new Set(applicable);
+      const skipped = rules.filter(each => !tried.has(each));
+      machine.trace.skipped(skipped, callerOf(state.continuation), args);
+    }
     return tryRules(machine, sorted, args, state.continuation, 'head', choices);
   }
   const rest = { ...state, at: state.at - 1 };

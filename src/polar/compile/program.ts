@@ -1,5 +1,4 @@
 import type { Machine, Step } from '../evaluate/machine.js';
-import type { Observer } from '../observe.js';
 import type { Value } from '../values/values.js';
 
 /** What a condition can call: all rules of one name. */
@@ -13,5 +12,6 @@ export interface Program {
   predicate(name: string): Callable | undefined;
   /** Some rule cuts, so that every rule has to keep track of where its choices began. */
   readonly cuts: boolean;
-  readonly observer: Observer | undefined;
+  /** Its steps tell what they do: {@link Trace}. */
+  readonly observed: boolean;
 }

@@ -1,6 +1,8 @@
 import { NotCovered } from '../errors.js';
+import { callerOf, keep, kept } from '../evaluate/attempts.js';
 import { type Frame, type Machine, proceed, type Step } from '../evaluate/machine.js';
 import { match } from '../evaluate/match.js';
+import type { Trace } from '../evaluate/trace.js';
 import { markAliased, unify } from '../evaluate/unify.js';
 import { findTwin } from '../syntax/analysis.js';
 import { isGroundTerm, type Parameter, type Rule } from '../syntax/tree.js';
@@ -84,7 +86,7 @@ export class CompiledRule implements RuleShape {
 
   /** There are no conditions, and nobody who would want to know that the rule was tried. */
   get plain(): boolean {
-    return this.rule.body.args.length === 0 && this.#program.observer === undefined;
+    return this.rule.body.args.length === 0 && !this.#program.observed;
   }
 
   /** Starts the rule with the given arguments: fresh variables, and what a cut will go back to. */
@@ -120,9 +122,7 @@ export class CompiledRule implements RuleShape {
   }
 
   #compileBody(): Step {
-    const { observer } = this.#program;
     const scope = this.#scope;
-    const compiler = new Compiler(scope, this.#program);
     const twin = this.#program.cuts ? findTwin(this.rule.body) : undefined;
     if (twin !== undefined) {
       // Oso tells a cut's own choices from others by what was asked, and so mistakes one twin for the other.
@@ -133,15 +133,24 @@ export class CompiledRule implements RuleShape {
         );
       };
     }
-    const place = observer && this.#scope.placeOf(this.rule);
-    const step = compiler.condition(
+    const barriers = this.#barrier === undefined ? [] : [this.#barrier];
+    if (!this.#program.observed) {
+      return new Compiler(scope, this.#program).condition(this.rule.body, proceed, barriers);
+    }
+    const slot = scope.reserve();
+    const step = new Compiler(scope, this.#program, slot).condition(
       this.rule.body,
-      proceed,
-      this.#barrier === undefined ? [] : [this.#barrier],
+      machine => {
+        (machine.trace as Trace).held(kept(machine.frame, slot));
+        return proceed;
+      },
+      barriers,
     );
-    if (observer === undefined) return step;
-    return () => {
-      observer({ kind: 'rule', place });
+    return machine => {
+      const { frame } = machine;
+      const trace = machine.trace as Trace;
+      const caller = callerOf(machine.continuation);
+      keep(frame, slot, trace.rule(this.rule, this.rule.name, caller, frame.slice(0, this.arity)));
       return step;
     };
   }

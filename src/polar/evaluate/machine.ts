@@ -3,6 +3,7 @@ import type { PolicyHost } from '../values/host.js';
 import type { Relations } from '../values/relations.js';
 import type { Constraint, Constraints } from '../values/unknown.js';
 import { LogicVariable, type Meter, type Value } from '../values/values.js';
+import type { Trace } from './trace.js';
 import { isSliceOver, nextTurn } from './turns.js';
 
 /**
@@ -95,6 +96,8 @@ export class Machine implements Meter, Pace {
   readonly host: PolicyHost;
   /** There are unknown values among what the query asks about. */
   readonly hasUnknowns: boolean;
+  /** Told what the steps of a policy's twin do. */
+  readonly trace: Trace | undefined;
   /** Where the policy is: what the condition or parameter says that is being tested, if it can ask something of unknown values. */
   placeOf: PlaceOf | undefined;
   /** What has to hold of unknown values, for what was found so far. */
@@ -126,11 +129,18 @@ export class Machine implements Meter, Pace {
   #started = 0;
   #relations: Relations | undefined;
 
-  constructor(host: PolicyHost, budget: Budget, hasUnknowns: boolean, relations: Relations | undefined) {
+  constructor(
+    host: PolicyHost,
+    budget: Budget,
+    hasUnknowns: boolean,
+    relations: Relations | undefined,
+    trace: Trace | undefined,
+  ) {
     this.host = host;
     this.#budget = budget;
     this.hasUnknowns = hasUnknowns;
     this.#relations = relations;
+    this.trace = trace;
   }
 
   /** What follows relations. Few questions follow any. */

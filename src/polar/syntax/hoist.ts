@@ -57,7 +57,7 @@ class Hoister {
 
   conjunction(term: Term): Term {
     const [result, lifted] = this.collect(() => this.#term(term));
-    return before(lifted, result);
+    return parted(term, result, before(lifted, result));
   }
 
   parameter({ term, specializer }: Parameter): Parameter {
@@ -110,9 +110,9 @@ class Hoister {
   #condition(condition: Term): Term {
     const [result, lifted] = this.collect(() => this.#term(condition));
     if (isOperation(condition, '=') && lifted.every(({ operator }) => PURE.has(operator))) {
-      return after(result, lifted);
+      return parted(condition, result, after(result, lifted));
     }
-    return before(lifted, result);
+    return parted(condition, result, before(lifted, result));
   }
 
   #quantified(condition: Term): Term {
@@ -121,13 +121,14 @@ class Hoister {
       result.kind === 'operation' &&
       WAITING.has(result.operator) &&
       lifted.every(({ operator }) => operator !== 'new');
-    if (!waits) return after(result, lifted);
-    return before(lifted, lifted.length > 0 ? { ...result, afterLookups: true } : result);
+    if (!waits) return parted(condition, result, after(result, lifted));
+    const left = lifted.length > 0 ? { ...result, afterLookups: true } : result;
+    return parted(condition, left, before(lifted, left));
   }
 
   #lift(operation: Operation): Term {
-    const { source, offset } = operation;
-    const result: Term = { kind: 'variable', name: this.#fresh(), source, offset };
+    const { source, offset, end } = operation;
+    const result: Term = { kind: 'variable', name: this.#fresh(), source, offset, end };
     this.#frames.at(-1)?.push({ ...operation, args: [...operation.args, result] });
     return result;
   }
@@ -142,6 +143,17 @@ function isLifted({ operator, args }: Operation): boolean {
   return (operator === '.' || ARITHMETIC.has(operator)) && args.length === 2;
 }
 
+/** Says of a conjunction which condition it was, if anything was lifted. */
+function parted(written: Term, left: Term, parts: Term): Term {
+  return parts === left || parts.kind !== 'operation' ? parts : { ...parts, parted: { written, left } };
+}
+
+/** Whether an operation was lifted out of a condition: it is followed by the variable for its result. */
+export function isLookup({ operator, args }: Operation): boolean {
+  if (operator === 'new') return args.length === 2;
+  return (operator === '.' || ARITHMETIC.has(operator)) && args.length === 3;
+}
+
 function before(lifted: readonly Operation[], term: Term): Term {
   return lifted.reduceRight<Term>((right, left) => both(left, right), term);
 }
@@ -151,6 +163,6 @@ function after(term: Term, lifted: readonly Operation[]): Term {
 }
 
 function both(left: Term, right: Term): Operation {
-  const { source, offset }: Located = left;
-  return { kind: 'operation', operator: 'and', args: [left, right], source, offset };
+  const { source, offset, end }: Located = left;
+  return { kind: 'operation', operator: 'and', args: [left, right], source, offset, end };
 }

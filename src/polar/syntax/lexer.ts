@@ -60,6 +60,8 @@ export interface Token {
   /** The text of a symbol or reserved word, the content of a string, the digits of a number. */
   readonly text: string;
   readonly offset: number;
+  /** The offset behind its last character. */
+  readonly end: number;
 }
 
 const RESERVED: ReadonlySet<string> = new Set<ReservedWord>([
@@ -118,7 +120,7 @@ export class Lexer {
   next(): Token {
     this.#skipBlanksAndComments();
     const offset = this.#at;
-    if (offset >= this.#text.length) return { kind: 'end', text: '', offset };
+    if (offset >= this.#text.length) return { kind: 'end', text: '', offset, end: offset };
     const code = this.#text.charCodeAt(offset);
     if (code === 34) return this.#string(offset);
     if (isDigit(code)) return this.#number(offset);
@@ -153,10 +155,10 @@ export class Lexer {
     this.#at = at;
     const word = text.slice(offset, at);
     if (word.endsWith('::')) throw new UnreadablePolicyError('A symbol cannot end with "::"', offset);
-    if (word === 'true' || word === 'false') return { kind: 'boolean', text: word, offset };
+    if (word === 'true' || word === 'false') return { kind: 'boolean', text: word, offset, end: at };
     const number = NUMBERS.get(word);
-    if (number !== undefined) return { kind: 'float', text: number, offset };
-    return { kind: RESERVED.has(word) ? (word as ReservedWord) : 'symbol', text: word, offset };
+    if (number !== undefined) return { kind: 'float', text: number, offset, end: at };
+    return { kind: RESERVED.has(word) ? (word as ReservedWord) : 'symbol', text: word, offset, end: at };
   }
 
   #string(offset: number): Token {
@@ -170,7 +172,7 @@ export class Lexer {
       }
       if (character === '"') {
         this.#at = at + 1;
-        return { kind: 'string', text: content + text.slice(from, at), offset };
+        return { kind: 'string', text: content + text.slice(from, at), offset, end: at + 1 };
       }
       if (character === '\\') {
         content += text.slice(from, at);
@@ -199,7 +201,7 @@ export class Lexer {
     this.#at = at;
     const text = this.#text.slice(offset, at);
     if (float && Number.isNaN(Number(text))) throw new UnreadablePolicyError('Not a number', offset);
-    return { kind: float ? 'float' : 'integer', text, offset };
+    return { kind: float ? 'float' : 'integer', text, offset, end: at };
   }
 
   #digits(from: number): number {
@@ -215,7 +217,7 @@ export class Lexer {
       throw new UnreadablePolicyError('Not a character that Polar uses here', offset);
     }
     this.#at = offset + text.length;
-    return { kind: text as Punctuation, text, offset };
+    return { kind: text as Punctuation, text, offset, end: this.#at };
   }
 }
 

@@ -1,5 +1,5 @@
 import { Lexer, type Token, type TokenKind, UnreadablePolicyError } from './lexer.js';
-import type { PolicySource } from './source.js';
+import type { Located, PolicySource } from './source.js';
 import {
   type Arithmetic,
   type CallTerm,
@@ -79,6 +79,8 @@ class Parser {
   readonly #source: PolicySource;
   readonly #lexer: Lexer;
   #token: Token;
+  /** The offset behind the last token that was taken. */
+  #end = 0;
   #depth = 0;
 
   constructor(source: PolicySource) {
@@ -120,7 +122,7 @@ class Parser {
       while (this.#take(','));
       this.#expect(')');
     }
-    const offset = this.#token.offset;
+    const { offset } = this.#token;
     const body = this.#take('if') ? this.#term(1, false) : this.#operation('and', [], offset);
     this.#expect(';');
     return {
@@ -129,6 +131,7 @@ class Parser {
       body: isOperation(body, 'and') ? body : this.#operation('and', [body], body.offset),
       source: this.#source,
       offset: name.offset,
+      end: this.#end,
     };
   }
 
@@ -142,8 +145,8 @@ class Parser {
   #specializer(): Term {
     const pattern = this.#pattern();
     if (pattern.kind !== 'variable') return pattern;
-    const { name, offset } = pattern;
-    return { kind: 'pattern', tag: name, fields: new Map(), source: this.#source, offset };
+    const { name, source, offset, end } = pattern;
+    return { kind: 'pattern', tag: name, fields: new Map(), source, offset, end };
   }
 
   #block(first: Token): ResourceBlock {
@@ -160,6 +163,7 @@ class Parser {
       productions,
       source: this.#source,
       offset: first.offset,
+      end: this.#end,
     };
   }
 
@@ -174,7 +178,7 @@ class Parser {
       value = this.#dictionary(start, false);
     }
     this.#expect(';');
-    return { kind: 'declaration', name: name.text, value, source: this.#source, offset: name.offset };
+    return { kind: 'declaration', name: name.text, value, ...this.#since(name.offset) };
   }
 
   #shorthandRule(): ShorthandRule {
@@ -188,12 +192,13 @@ class Parser {
 
   #string(): StringTerm {
     const { text, offset } = this.#expect('string');
-    return { kind: 'string', value: text, source: this.#source, offset };
+    return { kind: 'string', value: text, ...this.#since(offset) };
   }
 
   /** An expression whose operators bind at least as tightly as `level`. */
   #term(level: number, pattern: boolean): Term {
     this.#descend();
+    const start = this.#token.offset;
     let left: Term;
     if (this.#token.kind === 'not' && level <= NOT_LEVEL) {
       const { offset } = this.#advance();
@@ -201,16 +206,16 @@ class Parser {
     } else left = this.#lookups(pattern);
     let chain = 0;
     for (;;) {
-      const { kind, offset } = this.#token;
+      const { kind } = this.#token;
       const bound = LEVELS.get(kind);
       if (bound === undefined || bound < level) break;
       if (++chain > MAX_DEPTH) throw this.#tooDeep();
-      if (kind === 'and' || kind === 'or') left = this.#chain(kind, left, bound + 1, pattern);
+      if (kind === 'and' || kind === 'or') left = this.#chain(kind, left, bound + 1, pattern, start);
       else {
         this.#advance();
         const right =
           kind === 'matches' ? this.#specializer() : this.#term(Math.min(bound + 1, DOT_LEVEL), pattern);
-        left = this.#operation(kind as Operator, [left, right], left.offset ?? offset);
+        left = this.#operation(kind as Operator, [left, right], start);
       }
     }
     this.#depth--;
@@ -218,40 +223,40 @@ class Parser {
   }
 
   /** Any number of conditions between the same word, as one operation; one in parentheses at the end joins them. */
-  #chain(word: 'and' | 'or', first: Term, level: number, pattern: boolean): Operation {
+  #chain(word: 'and' | 'or', first: Term, level: number, pattern: boolean, start: number): Operation {
     const args = [first];
     while (this.#take(word)) args.push(this.#term(level, pattern));
     const last = args.pop() as Term;
     if (isOperation(last, word)) args.push(...last.args);
     else args.push(last);
-    return this.#operation(word, args, first.offset);
+    return this.#operation(word, args, start);
   }
 
   /** A value and the look-ups on it: `value.field.method(…)`. */
   #lookups(pattern: boolean): Term {
+    const start = this.#token.offset;
     let term = pattern ? this.#patternValue() : this.#value();
     let chain = 0;
     while (this.#take('.')) {
       if (++chain > MAX_DEPTH) throw this.#tooDeep();
-      term = this.#operation('.', [term, this.#field()], term.offset);
+      term = this.#operation('.', [term, this.#field()], start);
     }
     return term;
   }
 
   #field(): Term {
-    const { kind, text, offset } = this.#advance();
-    const source = this.#source;
+    const { kind, text, offset, end } = this.#advance();
     if (kind === '(') {
       const inner = this.#advance();
       this.#expect(')');
-      if (inner.kind === 'string') return { kind: 'string', value: inner.text, source, offset: inner.offset };
-      if (inner.kind === 'symbol')
-        return { kind: 'variable', name: inner.text, source, offset: inner.offset };
+      const where = { source: this.#source, offset: inner.offset, end: inner.end };
+      if (inner.kind === 'string') return { kind: 'string', value: inner.text, ...where };
+      if (inner.kind === 'symbol') return { kind: 'variable', name: inner.text, ...where };
       throw this.#unexpected(inner);
     }
-    if (kind !== 'symbol' && !FIELD_WORDS.has(kind)) throw this.#unexpected({ kind, text, offset });
+    if (kind !== 'symbol' && !FIELD_WORDS.has(kind)) throw this.#unexpected({ kind, text, offset, end });
     if (this.#token.kind === '(') return this.#call(text, offset);
-    return { kind: 'string', value: text, source, offset };
+    return { kind: 'string', value: text, ...this.#since(offset) };
   }
 
   #call(name: string, offset: number): CallTerm {
@@ -269,7 +274,7 @@ class Parser {
       } while (this.#take(','));
       this.#expect(')');
     }
-    return { kind: 'call', name, args, named, source: this.#source, offset };
+    return { kind: 'call', name, args, named, ...this.#since(offset) };
   }
 
   /** An argument; nothing where a reserved word names one. */
@@ -288,7 +293,6 @@ class Parser {
   #value(): Term {
     const token = this.#advance();
     const { kind, text, offset } = token;
-    const source = this.#source;
     switch (kind) {
       case '(': {
         const term = this.#term(1, false);
@@ -297,7 +301,7 @@ class Parser {
       }
       case 'symbol':
         if (this.#token.kind === '(') return this.#call(text, offset);
-        return { kind: 'variable', name: text, source, offset };
+        return { kind: 'variable', name: text, ...this.#since(offset) };
       case 'cut':
         return this.#operation('cut', [], offset);
       case 'print':
@@ -333,35 +337,36 @@ class Parser {
   #pattern(): Term {
     const token = this.#advance();
     const { kind, text, offset } = token;
-    const source = this.#source;
     if (kind === 'symbol') {
-      if (!this.#take('{')) return { kind: 'variable', name: text, source, offset };
-      return { kind: 'pattern', tag: text, fields: this.#fields(true), source, offset };
+      if (!this.#take('{')) return { kind: 'variable', name: text, ...this.#since(offset) };
+      const fields = this.#fields(true);
+      return { kind: 'pattern', tag: text, fields, ...this.#since(offset) };
     }
-    if (kind === '{') return { kind: 'pattern', tag: undefined, fields: this.#fields(true), source, offset };
+    if (kind === '{') {
+      const fields = this.#fields(true);
+      return { kind: 'pattern', tag: undefined, fields, ...this.#since(offset) };
+    }
     if (kind === '[') return this.#list(token, true);
     return this.#literal(token);
   }
 
   #literal(token: Token): Term {
     const { kind, text, offset } = token;
-    const source = this.#source;
-    if (kind === 'string') return { kind: 'string', value: text, source, offset };
-    if (kind === 'boolean') return { kind: 'boolean', value: text === 'true', source, offset };
+    if (kind === 'string') return { kind: 'string', value: text, ...this.#since(offset) };
+    if (kind === 'boolean') return { kind: 'boolean', value: text === 'true', ...this.#since(offset) };
     if (kind === '+' || kind === '-') return this.#number(this.#advance(), kind === '-' ? -1 : 1);
     return this.#number(token, 1);
   }
 
   #number(token: Token, sign: 1 | -1): Term {
     const { kind, text, offset } = token;
-    const source = this.#source;
     if (kind === 'float') {
-      return { kind: 'number', value: sign * Number(text), float: true, source, offset };
+      return { kind: 'number', value: sign * Number(text), float: true, ...this.#since(offset) };
     }
     if (kind !== 'integer') throw this.#unexpected(token);
     const value = Number(text);
-    if (!Number.isSafeInteger(value)) return { kind: 'huge integer', source, offset };
-    return { kind: 'number', value: value === 0 ? 0 : sign * value, float: false, source, offset };
+    if (!Number.isSafeInteger(value)) return { kind: 'huge integer', ...this.#since(offset) };
+    return { kind: 'number', value: value === 0 ? 0 : sign * value, float: false, ...this.#since(offset) };
   }
 
   #arguments(): Term[] {
@@ -383,29 +388,30 @@ class Parser {
       const rest = this.#take('*');
       if (rest) {
         const { text, offset: at } = this.#expect('symbol');
-        items.push({ kind: 'rest', name: text, source: this.#source, offset: at });
+        items.push({ kind: 'rest', name: text, ...this.#since(at) });
       } else items.push(this.#term(ITEM_LEVEL, pattern));
       if (!this.#take(',')) {
         this.#expect(']');
         break;
       }
     }
-    return { kind: 'list', items, source: this.#source, offset };
+    return { kind: 'list', items, ...this.#since(offset) };
   }
 
   #dictionary({ offset }: Token, pattern: boolean): DictionaryTerm {
-    return { kind: 'dictionary', fields: this.#fields(pattern), source: this.#source, offset };
+    const fields = this.#fields(pattern);
+    return { kind: 'dictionary', fields, ...this.#since(offset) };
   }
 
   /** The fields of a dictionary or pattern, its opening brace already read. */
   #fields(pattern: boolean): Fields {
     const fields = new Map<string, Term>();
     while (!this.#take('}')) {
-      const { kind, text, offset } = this.#advance();
-      if (kind !== 'symbol' && !FIELD_WORDS.has(kind)) throw this.#unexpected({ kind, text, offset });
+      const { kind, text, offset, end } = this.#advance();
+      if (kind !== 'symbol' && !FIELD_WORDS.has(kind)) throw this.#unexpected({ kind, text, offset, end });
       if (this.#take(':')) {
         fields.set(text, this.#term(pattern ? DOT_LEVEL : DICTIONARY_VALUE_LEVEL, pattern));
-      } else fields.set(text, { kind: 'variable', name: text, source: this.#source, offset });
+      } else fields.set(text, { kind: 'variable', name: text, ...this.#since(offset) });
       if (!this.#take(',')) {
         this.#expect('}');
         break;
@@ -415,11 +421,17 @@ class Parser {
   }
 
   #operation(operator: Operator | Comparison | Arithmetic, args: readonly Term[], offset: number): Operation {
-    return { kind: 'operation', operator, args, source: this.#source, offset };
+    return { kind: 'operation', operator, args, ...this.#since(offset) };
+  }
+
+  /** From there to the end of what was read. */
+  #since(offset: number): Located {
+    return { source: this.#source, offset, end: this.#end };
   }
 
   #advance(): Token {
     const token = this.#token;
+    this.#end = token.end;
     this.#token = this.#lexer.next();
     return token;
   }

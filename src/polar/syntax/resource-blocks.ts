@@ -1,3 +1,4 @@
+import type { Located } from './source.js';
 import type {
   CallTerm,
   Operation,
@@ -104,7 +105,8 @@ function expandRule(
     conditions.push(call(implierRule, [actor, implier, resourceVariable], implier));
   }
   const { source, offset } = implier;
-  const body: Operation = { kind: 'operation', operator: 'and', args: conditions, source, offset };
+  const { end } = relation ?? implier;
+  const body: Operation = { kind: 'operation', operator: 'and', args: conditions, source, offset, end };
   return {
     name,
     parameters: [
@@ -115,6 +117,7 @@ function expandRule(
     body,
     source: head.source,
     offset: head.offset,
+    end,
   };
 }
 
@@ -129,14 +132,14 @@ function instanceName(resource: string): string {
   return lower === resource ? `${lower}_instance` : lower;
 }
 
-function variable(name: string, { source, offset }: StringTerm): VariableTerm {
-  return { kind: 'variable', name, source, offset };
+function variable(name: string, { source, offset, end }: StringTerm): VariableTerm {
+  return { kind: 'variable', name, source, offset, end };
 }
 
-function classPattern(tag: string, { source, offset }: Pick<Term, 'source' | 'offset'>): PatternTerm {
-  return { kind: 'pattern', tag, fields: new Map(), source, offset };
+function classPattern(tag: string, { source, offset, end }: Located): PatternTerm {
+  return { kind: 'pattern', tag, fields: new Map(), source, offset, end };
 }
 
-function call(name: string, args: readonly Term[], { source, offset }: StringTerm): CallTerm {
-  return { kind: 'call', name, args, named: false, source, offset };
+function call(name: string, args: readonly Term[], { source, offset, end }: StringTerm): CallTerm {
+  return { kind: 'call', name, args, named: false, source, offset, end };
 }

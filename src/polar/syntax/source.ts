@@ -36,9 +36,11 @@ export class PolicySource {
 export interface Located {
   readonly source: PolicySource;
   readonly offset: number;
+  /** The offset behind its last character. */
+  readonly end: number;
 }
 
-export function placeOf({ source, offset }: Located): Place {
+export function placeOf({ source, offset }: Omit<Located, 'end'>): Place {
   return source.placeAt(offset);
 }
 

@@ -100,6 +100,14 @@ export interface Operation extends Located {
   readonly args: readonly Term[];
   /** In Oso, the condition waits for look-ups that are done before it here. */
   readonly afterLookups?: boolean;
+  /** A condition that was taken apart, of whose parts this is the conjunction. */
+  readonly parted?: Parted;
+}
+
+/** A condition, and what is left of it once the look-ups and the arithmetic are lifted out. */
+export interface Parted {
+  readonly written: Term;
+  readonly left: Term;
 }
 
 export interface Parameter {
