@@ -177,6 +177,7 @@ describe('floods of values in lists', () => {
       readable: () => undefined,
       isNotNull: () => 1,
       exists: () => 1,
+      reaches: () => 1,
     };
     const column = { row: { entity: {}, number: 0 }, field: { column: 'name', nullable: true } } as Column;
     const condition = or(

@@ -238,10 +238,17 @@ open(_: {nosuch: x}, x);`,
     'rule `open` at expenses.polar:3:',
   ],
   'of a relation that is followed without end': [
-    `allow(_, "read", resource: Expense) if top(resource.organization);
-top(organization: Organization) if organization.name = "a";
-top(organization: Organization) if top(organization.parent);`,
-    'rule `top` at expenses.polar:3:40',
+    `allow(_, "read", resource: Expense) if top(resource.organization, 0);
+top(organization: Organization, n) if n < 0 and organization.name = "a";
+top(organization: Organization, n) if top(organization.parent, n + 1);`,
+    'rule `top` at expenses.polar:3:43',
+  ],
+  'of a rule that calls itself for a relation to many': [
+    `allow(_, "read", resource: Expense) if below(resource.organization);
+below(organization: Organization) if organization.name = "a";
+below(organization: Organization) if child in organization.children and
+  below(child);`,
+    'rule `below` at expenses.polar:3:',
   ],
   'of a cut, if it is met': [
     `allow(_, "write", _: Expense) if cut;

@@ -300,8 +300,12 @@ export class CompiledOso<
    * where the compiled form cannot tell.
    */
   async constraintsOf(name: string, ...args: unknown[]): Promise<Alternatives> {
-    const settings = this.#traced(name, { ...this.#settings, hasUnknowns: true });
-    return Query.forRule(this.#ready(), name, args, settings).alternatives();
+    return Query.alternatives(
+      this.#ready(),
+      name,
+      args,
+      this.#traced(name, { ...this.#settings, hasUnknowns: true }),
+    );
   }
 
   /** As in Oso. Partial evaluation (`acceptExpression`) is Oso's engine's. */

@@ -46,13 +46,13 @@ export class PlainOso {
       this.#compiled = undefined;
       throw error;
     });
-    return Query.forRule(policy, name, args, {
+    return Query.alternatives(policy, name, args, {
       budget: DEFAULT_BUDGET,
       given: undefined,
       hasUnknowns: true,
       relations: undefined,
       trace: undefined,
-    }).alternatives();
+    });
   }
 
   async #compile(): Promise<CompiledPolicy> {

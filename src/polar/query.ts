@@ -3,6 +3,7 @@ import type { CompiledPolicy } from './compile/policy.js';
 import { Scope } from './compile/scope.js';
 import { NotCovered, runtimeError } from './errors.js';
 import { type Budget, type Frame, Machine, type Outcome, type Pace, type Step } from './evaluate/machine.js';
+import { RecursionFound } from './evaluate/recursion.js';
 import type { Trace } from './evaluate/trace.js';
 import { anyWaits } from './evaluate/waiting.js';
 import { cuts, findTwin } from './syntax/analysis.js';
@@ -17,6 +18,9 @@ import { deref, LogicVariable, type Value } from './values/values.js';
 
 /** More alternatives than this are no condition that anybody can make use of. */
 const MAX_ALTERNATIVES = 50_000;
+
+/** As many rules may turn out to call themselves while one question is asked; it begins anew each time. */
+const MAX_RECURSIVE_RULES = 100;
 
 /** The value of each variable that a result binds. */
 export type Bindings = Map<string, unknown>;
@@ -153,8 +157,28 @@ export class Query {
     return error;
   }
 
-  /** What has to hold of unknown values, for each of the results. */
-  async alternatives(): Promise<Alternatives> {
+  /** What has to hold of unknown values among the arguments, for each of the results of a rule. */
+  static async alternatives(
+    policy: CompiledPolicy,
+    name: string,
+    args: readonly unknown[],
+    settings: QuerySettings,
+  ): Promise<Alternatives> {
+    const { recursive } = policy;
+    for (let attempt = 0; attempt < MAX_RECURSIVE_RULES; attempt++) {
+      const query = Query.forRule(policy, name, args, settings);
+      query.#machine.recursive = recursive;
+      try {
+        return await query.#alternatives();
+      } catch (error) {
+        if (!(error instanceof RecursionFound)) throw error;
+        recursive.add(error.rules);
+      }
+    }
+    throw new NotCovered('more rules that call themselves than can be told apart', undefined);
+  }
+
+  async #alternatives(): Promise<Alternatives> {
     const machine = this.#machine;
     const results: Constraints[] = [];
     try {

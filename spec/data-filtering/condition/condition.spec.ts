@@ -153,6 +153,14 @@ describe('the negation of a condition', () => {
       { kind: 'isReadable', column: column('amount') },
       { kind: 'compare', column: column('cents'), operator: '<', value: 1 },
       exists('tags', 1, isSecret),
+      {
+        kind: 'reaches',
+        key: [column('id')],
+        row: related('owner', 1).to,
+        relation: related('owner', 1).to.entity.relations.get('manager') as EntityRelation,
+        base: isSecret,
+        step: always,
+      },
       and([equal('id', 1), equal('cents', 2)]),
       or([equal('id', 1), equal('cents', 2)]),
     ];

@@ -2,7 +2,7 @@ import { propertyOf } from '../../guard/own-properties.js';
 import { compareStrings } from '../../polar/values/values.js';
 import { type EntityAdapter, entityAdapter } from '../adapter.js';
 import { requireValue } from '../check-value.js';
-import type { Column, ComparisonOperator } from '../condition/condition.js';
+import type { Column, ComparisonOperator, Reach } from '../condition/condition.js';
 import { type Translation, translate } from '../condition/translate.js';
 import { describedSchema } from '../describe.js';
 import type { SchemaDescription } from '../description.js';
@@ -166,11 +166,51 @@ function testsOf(rowsOf: CheckedArrays): Translation<Test> {
     readable: column => rows => isReadable(fieldOf(rows, column), column.field.type),
     isNull: column => rows => fieldOf(rows, column) == null,
     isNotNull: column => rows => fieldOf(rows, column) != null,
+    reaches: (reach, base, step) => {
+      let keys: Set<string> | undefined;
+      const { key } = reach.row.entity;
+      return rows => {
+        keys ??= new Set(
+          [...reached(rowsOf, reach, base, step)].map(row => keyText(key.map(({ name }) => read(row, name)))),
+        );
+        const asked = reach.key.map(column => fieldOf(rows, column));
+        return asked.every(value => value != null) && keys.has(keyText(asked));
+      };
+    },
     exists: (relation, from, to, condition) => rows =>
       rowsOf
         .related(rows.get(from.number) as Row, relation)
         .some(row => condition === undefined || condition(new Map(rows).set(to.number, row))),
   };
+}
+
+function keyText(values: readonly unknown[]): string {
+  return JSON.stringify(values);
+}
+
+/** The rows that reach one for which `base` holds: each is found once, so rows that refer to each other in a circle are no matter. */
+function reached(
+  rowsOf: CheckedArrays,
+  { row, relation }: Reach,
+  base: Test | undefined,
+  step: Test | undefined,
+): ReadonlySet<Row> {
+  const holds = (test: Test | undefined, each: Row) =>
+    test === undefined || test(new Map([[row.number, each]]));
+  const rows = rowsOf.of(row.entity);
+  const before = new Map<Row, Row[]>();
+  for (const each of rows) {
+    if (!holds(step, each)) continue;
+    for (const next of rowsOf.related(each, relation)) {
+      const known = before.get(next);
+      if (known === undefined) before.set(next, [each]);
+      else known.push(each);
+    }
+  }
+  const found = new Set(rows.filter(each => holds(base, each)));
+  // A set hands out what is added to it while it is gone through.
+  for (const each of found) for (const other of before.get(each) ?? []) found.add(other);
+  return found;
 }
 
 function fieldOf(rows: Rows, { row, field }: Column): unknown {

@@ -56,7 +56,22 @@ export type Condition =
       readonly from: RowVariable;
       readonly to: RowVariable;
       readonly condition: Condition;
-    };
+    }
+  | Reach;
+
+/** Whether a relation leads from a row, step by step or not at all, to one for which `base` holds. */
+export interface Reach {
+  readonly kind: 'reaches' | 'reachesNone';
+  /** Holds the key of the row, or refers to it. */
+  readonly key: readonly Column[];
+  /** Any row on the way: `base` and `step` speak of no other. */
+  readonly row: RowVariable;
+  /** Refers to the key of its target, which is of the same entity. */
+  readonly relation: EntityRelation;
+  readonly base: Condition;
+  /** Holds of each row that the relation leads on from. */
+  readonly step: Condition;
+}
 
 type Exists = Extract<Condition, { kind: 'exists' | 'notExists' }>;
 
@@ -266,6 +281,11 @@ function makeKey(condition: Condition): string {
     case 'exists':
     case 'notExists':
       return `${condition.kind} ${keyOfStep(condition)} ${keyOf(condition.condition)}`;
+    case 'reaches':
+    case 'reachesNone': {
+      const { key, row, relation, base, step } = condition;
+      return `${condition.kind} ${key.map(keyOfColumn).join()} ${row.number}.${relation.name} ${keyOf(base)} ${keyOf(step)}`;
+    }
     default:
       return condition.kind;
   }
@@ -316,6 +336,31 @@ export function exists(
   return and([{ kind: 'exists', relation, from, to, condition: and(inside) }, ...outside]);
 }
 
+/** Whether a row reaches one for which `base` holds. Deleted rows are none; that there is a next one shows when it is reached. */
+export function reaches({ base, step, ...reach }: Omit<Reach, 'kind'>): Condition {
+  const { row, relation } = reach;
+  const met = and([notDeleted(row), base]);
+  if (met.kind === 'never') return never;
+  const parts = step.kind === 'and' ? step.conditions : [step];
+  const asked = parts.filter(part => !isThat(part, row, relation));
+  return { ...reach, kind: 'reaches', base: met, step: and([notDeleted(row), ...asked]) };
+}
+
+/** Whether a condition says no more than that there is a row that a relation leads to. */
+function isThat(condition: Condition, { number }: RowVariable, relation: EntityRelation): boolean {
+  if (condition.kind === 'isNotNull') {
+    const { row, field } = condition.column;
+    return (
+      row.number === number &&
+      !field.mayFail &&
+      relation.join.some(({ from }) => from.column === field.column)
+    );
+  }
+  if (condition.kind !== 'exists' || condition.relation !== relation || condition.from.number !== number)
+    return false;
+  return keyOf(condition.condition) === keyOf(notDeleted(condition.to));
+}
+
 const spoken = new WeakMap<Condition, Map<number, boolean>>();
 
 /** Whether a condition speaks of a row. It is worked out once: a condition may be a part of many. */
@@ -351,6 +396,9 @@ function findsIn(condition: Condition, row: RowVariable): boolean {
     case 'exists':
     case 'notExists':
       return condition.from.number === row.number || speaksOf(condition.condition, row);
+    case 'reaches':
+    case 'reachesNone':
+      return condition.key.some(column => column.row.number === row.number);
     default:
       return false;
   }
@@ -417,6 +465,10 @@ function negated(condition: Condition): Condition {
       return { ...condition, kind: 'notExists' };
     case 'notExists':
       return { ...condition, kind: 'exists' };
+    case 'reaches':
+      return or([{ ...condition, kind: 'reachesNone' }, ...condition.key.map(whereNull)]);
+    case 'reachesNone':
+      return or([{ ...condition, kind: 'reaches' }, ...condition.key.map(whereNull)]);
   }
 }
 
@@ -496,6 +548,11 @@ function measure(condition: Condition): Size {
     case 'notExists': {
       const { parts, values } = sizeOf(condition.condition);
       return { parts: parts + 1, values };
+    }
+    case 'reaches':
+    case 'reachesNone': {
+      const [base, step] = [sizeOf(condition.base), sizeOf(condition.step)];
+      return { parts: base.parts + step.parts + 1, values: base.values + step.values };
     }
     default:
       return { parts: 1, values: 0 };

@@ -1,7 +1,7 @@
 import { errors } from '../errors.js';
 import type { Entity, EntityRelation, Field, JoinTable } from '../schema.js';
 import { hasNul } from './comparison.js';
-import type { Column, ComparisonOperator, RowVariable } from './condition.js';
+import type { Column, ComparisonOperator, Reach, RowVariable } from './condition.js';
 import { readableIn, type Translation } from './translate.js';
 import { postgresArray, sqliteJson } from './value-list.js';
 
@@ -20,6 +20,10 @@ export interface SqlPieces<Sql> {
   joinColumn(alias: string, column: string, joinTable: JoinTable): Sql;
   /** `(select "t1"."id" from … where …)` */
   select(selected: Sql, rows: RelatedRows<Sql>): Sql;
+  /** `(select "t2"."id" as "k0" from … union select …)`: the brackets are around the whole, as SQLite takes no others. */
+  union(first: SelectedRows<Sql>, further: SelectedRows<Sql>): Sql;
+  /** `"r2"` */
+  name(identifier: string): Sql;
   /** A bound parameter, which the database compares to the column as policies would compare the value. */
   value(field: Field, entity: Entity, value: unknown): Sql;
   /** A bound parameter that is text, whatever it is compared to. */
@@ -155,12 +159,62 @@ export function sqlTranslation<Sql>(pieces: SqlPieces<Sql>): Translation<Sql> {
       // An array is known before the rows outside are looked for, so that they are found by an index.
       return few ? sql`${key} = any(array${keys})` : sql`${key} in ${keys}`;
     },
+    reaches: (reach, base, step) => reachesBy(pieces, reach, nameOf, base, step),
   };
 }
 
 /** Whether a field is compared by `=` alone. */
 function isPlainKey({ type }: Field): boolean {
   return type.kind === 'integer' || type.kind === 'bigint' || type.kind === 'uuid';
+}
+
+/** Rows of which some columns are asked, for a query within another one. */
+export interface SelectedRows<Sql> {
+  readonly entity: Entity;
+  readonly alias: string;
+  /** By the names that they are to have. */
+  readonly columns: readonly (readonly [name: string, column: Sql])[];
+  readonly joined: { readonly name: string; readonly on: Sql } | undefined;
+  readonly where: Sql | undefined;
+}
+
+/**
+ * The keys of all rows that are reached are found by a recursive query, from those for which `base` holds back along the relation.
+ * Text is compared by its bytes, in the keys that are found as well: so no key is taken for another one.
+ */
+function reachesBy<Sql>(
+  pieces: SqlPieces<Sql>,
+  { key, row, relation }: Reach,
+  nameOf: (column: Column) => Sql,
+  base: Sql | undefined,
+  step: Sql | undefined,
+): Sql {
+  const { sql } = pieces;
+  const list = (parts: readonly Sql[]) => pieces.join(parts, sql`, `);
+  const { entity } = row;
+  const alias = aliasOf(row);
+  const reached = `r${row.number}`;
+  const keyNames = entity.key.map((_, at) => `k${at}`);
+  const keyName = (field: Field) => keyNames[entity.key.indexOf(field)] as string;
+  const columns = entity.key.map(
+    (field, at) =>
+      [keyNames[at] as string, exact(pieces, field, pieces.column(alias, field, entity))] as const,
+  );
+  const on = pieces.join(
+    relation.join.map(({ from, to }) => {
+      const refers = exact(pieces, to, pieces.column(alias, from, entity));
+      return sql`${refers} = ${pieces.name(reached)}.${pieces.name(keyName(to))}`;
+    }),
+    sql` and `,
+  );
+  const rows = pieces.union(
+    { entity, alias, columns, joined: undefined, where: base },
+    { entity, alias, columns, joined: { name: reached, on }, where: step },
+  );
+  const names = list(keyNames.map(pieces.name));
+  const asked = key.map((column, at) => exact(pieces, entity.key[at] as Field, nameOf(column)));
+  const operand = asked.length === 1 ? (asked[0] as Sql) : sql`(${list(asked)})`;
+  return sql`${operand} in (with recursive ${pieces.name(reached)}(${names}) as ${rows} select ${names} from ${pieces.name(reached)})`;
 }
 
 /**

@@ -8,13 +8,14 @@ import {
   isNegated,
   never,
   or,
+  type Reach,
   type RowVariable,
 } from './condition.js';
 import { isOfFew, isUncorrelated } from './uncorrelated.js';
 
 /**
  * What one query builder needs to know to express a {@link Condition}: how it says each of its parts. An adapter for
- * another one is these eleven functions, a schema, and a query that they are put into.
+ * another one is these twelve functions, a schema, and a query that they are put into.
  *
  * @typeParam Sql what the query builder takes as a part of a WHERE clause
  */
@@ -60,6 +61,11 @@ export interface Translation<Sql> {
     condition: Sql,
     few: boolean,
   ): Sql | undefined;
+  /**
+   * Whether the key is that of a row among those for which `base` holds, and those for which `step` does and whose relation leads
+   * to one of them. Of rows that refer to each other in a circle, it must end.
+   */
+  reaches(reach: Reach, base: Sql | undefined, step: Sql | undefined): Sql;
   not(part: Sql): Sql;
 }
 
@@ -135,6 +141,14 @@ function express<Sql>(condition: Condition, translation: Translation<Sql>, inOr 
           : undefined;
       return among ?? translation.exists(relation, from, to, inner);
     }
+    case 'reaches':
+    case 'reachesNone': {
+      const [base, step] = [condition.base, condition.step].map(part =>
+        part.kind === 'always' ? undefined : express(part, translation),
+      );
+      const reaches = translation.reaches(condition, base, step);
+      return condition.kind === 'reaches' ? reaches : translation.not(reaches);
+    }
   }
 }
 
@@ -171,6 +185,9 @@ function asksWhatIsSure(condition: Condition): boolean {
     case 'exists':
     case 'notExists':
       return asksWhatIsSure(condition.condition);
+    case 'reaches':
+    case 'reachesNone':
+      return asksWhatIsSure(condition.base) || asksWhatIsSure(condition.step);
     case 'isReadable':
     case 'isUnreadable':
     case 'isNotNull':
@@ -193,6 +210,13 @@ function settle<Sql>(condition: Condition, translation: Translation<Sql>): Condi
       if (inner.kind === 'never') return condition.kind === 'exists' ? never : always;
       return { ...condition, condition: inner };
     }
+    case 'reaches':
+    case 'reachesNone':
+      return {
+        ...condition,
+        base: settle(condition.base, translation),
+        step: settle(condition.step, translation),
+      };
     case 'isReadable':
       return readableIn(condition.column, translation) === undefined ? always : condition;
     case 'isUnreadable':
@@ -220,6 +244,14 @@ function compares(condition: Condition, column: Column): boolean {
     const { from, relation } = condition;
     const isJoined = relation.join.some(join => join.from.column === column.field.column);
     return isJoined && from.number === column.row.number && !column.field.mayFail;
+  }
+  if (condition.kind === 'reaches') {
+    return (
+      !column.field.mayFail &&
+      condition.key.some(
+        key => key.row.number === column.row.number && key.field.column === column.field.column,
+      )
+    );
   }
   if (condition.kind !== 'compare' && condition.kind !== 'in' && condition.kind !== 'notIn') return false;
   const { row, field } = condition.column;

@@ -29,6 +29,9 @@ export function isUncorrelated(condition: Condition, to: RowVariable): boolean {
         if (!inside.has(part.from.number)) return false;
         inside.add(part.to.number);
         return speaksOfInside(part.condition);
+      case 'reaches':
+      case 'reachesNone':
+        return part.key.every(({ row }) => inside.has(row.number));
       default:
         return 'column' in part && inside.has(part.column.row.number);
     }

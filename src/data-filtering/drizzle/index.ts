@@ -36,6 +36,7 @@ import {
   type RelatedRows,
   relatedRows,
   rowsRelatedToMany,
+  type SelectedRows,
   type SqlDialect,
   type SqlPieces,
   sqlTranslation,
@@ -291,6 +292,14 @@ function drizzlePieces(schema: DrizzleSchema): SqlPieces<SQL> {
         : sql`${named(schema.linkOf(link.joinTable), link.alias)} inner join ${table} on ${link.on}`;
     return sql`(select ${selected} from ${from} where ${where})`;
   };
+  const selected = ({ entity, alias, columns, joined, where }: SelectedRows<SQL>): SQL => {
+    const names = columns.map(([name, column]) => sql`${column} as ${sql.identifier(name)}`);
+    const from = named(schema.tableOf(entity), alias);
+    const rows =
+      joined === undefined ? from : sql`${from} inner join ${sql.identifier(joined.name)} on ${joined.on}`;
+    const all = sql`select ${sql.join(names, sql`, `)} from ${rows}`;
+    return where === undefined ? all : sql`${all} where ${where}`;
+  };
   return {
     dialect: schema.dialect,
     sql: (text, ...parts) => sql(text, ...parts),
@@ -300,6 +309,8 @@ function drizzlePieces(schema: DrizzleSchema): SqlPieces<SQL> {
     joinColumn: (alias, column, joinTable: JoinTable) =>
       sql`${columnOf(aliasedTable(schema.linkOf(joinTable), alias), column)}`,
     select,
+    union: (first, further) => sql`(${selected(first)} union ${selected(further)})`,
+    name: identifier => sql.identifier(identifier) as unknown as SQL,
     value: (field, entity, value) => bound(columnOf(schema.tableOf(entity), field.name), value),
     text: value => sql`${new Param(value)}`,
     listed: (field, entity, value) => columnOf(schema.tableOf(entity), field.name).mapToDriverValue(value),

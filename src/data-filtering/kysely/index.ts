@@ -23,6 +23,7 @@ import {
   type RelatedRows,
   relatedRows,
   rowsRelatedToMany,
+  type SelectedRows,
   type SqlDialect,
   type SqlPieces,
   sqlTranslation,
@@ -258,6 +259,16 @@ function selectRelated({ entity, alias, link, where }: RelatedRows<Sql>) {
   );
 }
 
+function selected({ entity, alias, columns, joined, where }: SelectedRows<Sql>) {
+  const all = parts.selectFrom(`${entity.table} as ${alias}`);
+  const from =
+    joined === undefined
+      ? all
+      : all.innerJoin(sql.id(joined.name).as(joined.name), join => join.on(joined.on as RawBuilder<boolean>));
+  const rows = where === undefined ? from : from.where(where as RawBuilder<boolean>);
+  return rows.select(columns.map(([name, column]) => column.as(name)));
+}
+
 function kyselyPieces(dialect: SqlDialect): SqlPieces<Sql> {
   return {
     dialect,
@@ -266,6 +277,8 @@ function kyselyPieces(dialect: SqlDialect): SqlPieces<Sql> {
     column: (alias, field) => sql.id(alias, field.column),
     joinColumn: (alias, column) => sql.id(alias, column),
     select: (selected, rows) => sql`${selectRelated(rows).select(selected.as('found'))}`,
+    union: (first, further) => sql`${selected(first).union(selected(further))}`,
+    name: identifier => sql.id(identifier),
     value: (field, _entity, value) => bound(dialect, field, value),
     text: value => sql.val(value),
     hasNativeEnums: false,

@@ -10,6 +10,7 @@ import {
   never,
   or,
   type RowVariable,
+  reaches,
   whereNotNull,
   whereNull,
   whereUnreadable,
@@ -114,12 +115,59 @@ export class Paths {
     return path.kind === 'row' && (path.relation !== undefined || path.via.relations.length > 0);
   }
 
+  /** The entity of the row that a path leads to. */
+  entityOf({ via, relation }: RowPath): Entity {
+    return relation?.target ?? endOf(via);
+  }
+
+  /** A row of an entity that is no other one of which is spoken. */
+  anyRow(entity: Entity): RowPath {
+    const from = this.#rowVariable(`any ${this.#rowVariables.size}`, entity);
+    return { kind: 'row', via: { from, relations: [] }, relation: undefined };
+  }
+
+  /** The one relation that leads from the end of a path to the end of another one, of the same entity. */
+  step(from: RowPath, to: RowPath): EntityRelation | undefined {
+    const [before, after] = [relationsOf(from), relationsOf(to)];
+    const last = after.at(-1);
+    const isNext =
+      from.via.from === to.via.from &&
+      after.length === before.length + 1 &&
+      before.every((relation, at) => relation === after[at]);
+    return isNext && last?.target === this.entityOf(from) ? last : undefined;
+  }
+
+  /**
+   * That from the row at a path a relation leads, step by step, to one for which a condition holds.
+   *
+   * @param any the row of which the two conditions speak
+   * @param base holds of the row that is come to
+   * @param step holds of each row that the relation leads on from
+   */
+  reaches(
+    { via, relation }: RowPath,
+    { via: { from: row } }: RowPath,
+    by: EntityRelation,
+    base: Condition,
+    step: Condition,
+  ): Condition {
+    if (by.joinTable !== undefined || by.join.some(({ to }) => !by.target.key.includes(to))) {
+      throw new Unfilterable({
+        reason: `a rule calls itself for \`${by.name}\`, which does not refer to the key of ${by.target.name}`,
+        remedy: 'relate the rows by a foreign key that refers to the primary key',
+      });
+    }
+    return this.#through(via, from =>
+      this.#end(from, relation, key => reaches({ key, row, relation: by, base, step })),
+    );
+  }
+
   /** That there is a row at a path. */
   isThere({ via, relation }: RowPath): Condition {
     return this.#through(via, from => (relation === undefined ? always : this.#related(from, relation)));
   }
 
-  /** A rule that follows a relation from row to row, and itself, has no end before there are rows. */
+  /** A rule that follows a relation from row to row, and counts, may have no end before there are rows. */
   refuseEndless(path: Path, name: string): void {
     if (path.via.relations.length < MAX_RELATIONS || path.kind !== 'row') return;
     if (!(path.relation?.target ?? endOf(path.via)).relations.has(name)) return;
@@ -377,6 +425,10 @@ export class Paths {
     this.#rowVariables.set(step, row);
     return row;
   }
+}
+
+function relationsOf({ via, relation }: RowPath): readonly EntityRelation[] {
+  return relation === undefined ? via.relations : [...via.relations, relation];
 }
 
 function isEquality(operator: PolicyOperator): boolean {

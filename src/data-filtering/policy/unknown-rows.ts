@@ -5,13 +5,14 @@ import {
   type Constraint,
   type Constraints,
   NoneOf,
+  type Recursion,
   Unknown,
 } from '../../polar/values/unknown.js';
 import type { PolicyOperator } from '../condition/comparison.js';
-import { and, type Condition, negate, never, or } from '../condition/condition.js';
-import type { Entity } from '../schema.js';
+import { always, and, type Condition, negate, never, or } from '../condition/condition.js';
+import type { Entity, EntityRelation } from '../schema.js';
 import { Unfilterable } from '../unfilterable.js';
-import { type ClassNamed, type Item, type Path, Paths } from './paths.js';
+import { type ClassNamed, type Item, type Path, Paths, type RowPath } from './paths.js';
 
 /** A path into a row, or why there is none by that name: that matters only if a result depends on it. */
 type Found = Path | Unfilterable | Undescribed;
@@ -35,7 +36,7 @@ interface Truth {
 }
 
 /** What has to hold, given what comes after it. Made when a result turns out to depend on it. */
-type RowConstraint = Test | AnyRow | NoneOf;
+type RowConstraint = Test | AnyRow | NoneOf | Reaches;
 
 /** A condition that stands on its own. */
 class Test implements Constraint {
@@ -68,6 +69,37 @@ class AnyRow implements Constraint {
       holds: this.#item.exists(holds),
       fails: or([this.#item.missing(), this.#item.exists(fails)]),
     };
+  }
+}
+
+/** That a rule holds of what a relation leads to, for which it calls itself: noted in what is gathered of the rule. */
+class Again extends Test {
+  constructor() {
+    super(() => ({ holds: always, fails: never }));
+  }
+}
+
+/** That a row is one of those that a rule holds of which calls itself. */
+class Reaches implements Constraint {
+  readonly mayFail = false;
+  readonly #condition: (base: Condition, step: Condition) => Condition;
+  /** For what the rule holds of a row without calling itself. */
+  readonly base: readonly Constraints[];
+  /** For what it calls itself. */
+  readonly steps: readonly Constraints[];
+
+  constructor(
+    base: readonly Constraints[],
+    steps: readonly Constraints[],
+    condition: (base: Condition, step: Condition) => Condition,
+  ) {
+    this.base = base;
+    this.steps = steps;
+    this.#condition = condition;
+  }
+
+  async condition(pace: Pace): Promise<Condition> {
+    return this.#condition(await conditionOf(this.base, pace), await conditionOf(this.steps, pace));
   }
 }
 
@@ -162,10 +194,94 @@ class UnknownPath extends Unknown {
     return answer(at, () => this.#paths.isA(this.path, tag));
   }
 
+  get className(): string | undefined {
+    return this.#row === undefined ? undefined : this.#paths.entityOf(this.#row).name;
+  }
+
+  isNextAfter(row: Unknown): boolean {
+    return row instanceof UnknownPath && this.stepFrom(row) !== undefined;
+  }
+
+  /** The relation that leads to this row from another one of its class. */
+  stepFrom(other: UnknownPath): EntityRelation | undefined {
+    const [to, from] = [this.#row, other.#row];
+    return to === undefined || from === undefined ? undefined : this.#paths.step(from, to);
+  }
+
+  recursion(): Recursion | undefined {
+    const row = this.#row;
+    if (row === undefined) return undefined;
+    const paths = this.#paths;
+    const any = paths.anyRow(paths.entityOf(row));
+    return new RowRecursion(new UnknownPath(paths, any), (relation, base, step) =>
+      paths.reaches(row, any, relation, base, step),
+    );
+  }
+
+  endless(at: AskedAt): Error {
+    return notLinear(at);
+  }
+
+  get #row(): RowPath | undefined {
+    const found = this.#found;
+    return isPath(found) && found.kind === 'row' ? found : undefined;
+  }
+
   /** Whether this is a name that is not described, and the other one a value. */
   #isUnlike(other: unknown): boolean {
     return this.#found instanceof Undescribed && !(other instanceof Unknown) && other !== undefined;
   }
+}
+
+/** What a rule that calls itself says of any row of a class. */
+class RowRecursion implements Recursion {
+  readonly row: UnknownPath;
+  readonly #reaches: (relation: EntityRelation, base: Condition, step: Condition) => Condition;
+  readonly #again = new Again();
+  #relation: EntityRelation | undefined;
+
+  constructor(
+    row: UnknownPath,
+    reaches: (relation: EntityRelation, base: Condition, step: Condition) => Condition,
+  ) {
+    this.row = row;
+    this.#reaches = reaches;
+  }
+
+  get recurs(): boolean {
+    return this.#relation !== undefined;
+  }
+
+  again(value: Unknown, at: AskedAt): Constraint {
+    const relation = value instanceof UnknownPath ? value.stepFrom(this.row) : undefined;
+    if (relation === undefined || relation !== (this.#relation ?? relation)) throw notLinear(at);
+    this.#relation = relation;
+    return this.#again;
+  }
+
+  constraint(results: readonly Constraints[]): Constraint | undefined {
+    const base: Constraints[] = [];
+    const steps: Constraints[] = [];
+    for (const result of results) {
+      const again = result.filter(each => each instanceof Again);
+      if (again.length === 0) base.push(result);
+      else if (again.length > 1 || again[0] !== this.#again) throw notLinear(undefined);
+      else steps.push(result);
+    }
+    const relation = this.#relation as EntityRelation;
+    if (base.length === 0) return undefined;
+    return new Reaches(base, steps, (met, step) => this.#reaches(relation, met, step));
+  }
+}
+
+function notLinear(at: AskedAt): Unfilterable {
+  const error = new Unfilterable({
+    reason: 'a rule calls itself otherwise than for the row that a relation of its own row leads to',
+    remedy:
+      'let a rule call itself once, for what one relation to one leads to, outside of `not`, with the class of the row in its head',
+  });
+  error.place = at?.();
+  return error;
 }
 
 function isPath(found: Found): found is Path {
@@ -224,7 +340,8 @@ async function outcomesOf(
   for (const constraints of results as readonly (readonly RowConstraint[])[]) {
     // Nearly all are made at once. A promise for each would be felt.
     const outcome =
-      constraints.length < AT_ONCE && !constraints.some(each => each instanceof NoneOf)
+      constraints.length < AT_ONCE &&
+      !constraints.some(each => each instanceof NoneOf || each instanceof Reaches)
         ? follow(constraints.map(each => (each instanceof AnyRow ? each : (each as Test).outcome())))
         : await outcomeOf(constraints, pace);
     outcomes.push(outcome[which]);
@@ -247,7 +364,12 @@ async function outcomeOf(constraints: readonly RowConstraint[], pace: Pace): Pro
       steps.push(constraint);
       continue;
     }
-    const outcome = constraint instanceof NoneOf ? await noneOf(constraint, pace) : constraint.outcome();
+    const outcome =
+      constraint instanceof NoneOf
+        ? await noneOf(constraint, pace)
+        : constraint instanceof Reaches
+          ? { holds: await constraint.condition(pace), fails: never }
+          : constraint.outcome();
     if (outcome.fails.kind === 'never') row.push(outcome.holds);
     else {
       await closeRow();

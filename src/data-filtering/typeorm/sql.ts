@@ -6,6 +6,7 @@ import {
   holdAny,
   type RelatedRows,
   rowsRelatedToMany,
+  type SelectedRows,
   type SqlPieces,
   sqlTranslation,
 } from '../condition/sql-translation.js';
@@ -179,6 +180,8 @@ export class Sql {
       column: (alias, field) => this.#qualified(alias, field.column),
       joinColumn: (alias, column) => this.#qualified(alias, column),
       select: (selected, rows) => this.#select(selected, rows),
+      union: (first, further) => `(${this.#selected(first)} UNION ${this.#selected(further)})`,
+      name: identifier => this.#escape(identifier),
       value: (_field, _entity, value) => this.parameters.add([value]),
       text: value => this.parameters.add([value]),
       // What JavaScript takes for true.
@@ -194,6 +197,17 @@ export class Sql {
       link && ` INNER JOIN ${this.#table((link.joinTable as JoinTable).table, link.alias)} ON ${link.on}`;
     const ofClass = this.#isOfClass({ entity, number: Number(alias.slice(1)) });
     return `(SELECT ${selected} FROM ${table}${joined ?? ''} WHERE ${ofClass === undefined ? '' : `${ofClass} AND `}${where})`;
+  }
+
+  #selected({ entity, alias, columns, joined, where }: SelectedRows<string>): string {
+    const selected = columns.map(([name, column]) => `${column} AS ${this.#escape(name)}`).join(', ');
+    const from = this.#table(entity.table, alias);
+    const rows =
+      joined === undefined ? from : `${from} INNER JOIN ${this.#escape(joined.name)} ON ${joined.on}`;
+    const parts = [this.#isOfClass({ entity, number: Number(alias.slice(1)) }), where].filter(
+      part => part !== undefined,
+    );
+    return `SELECT ${selected} FROM ${rows}${parts.length === 0 ? '' : ` WHERE ${parts.join(' AND ')}`}`;
   }
 
   /** What TypeORM reads, if that is not what the database keeps. */

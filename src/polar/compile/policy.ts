@@ -71,6 +71,8 @@ export function checkClasses({ rules, unions }: Policy, host: PolicyHost): void 
 
 /** A policy as it is run: each rule is compiled when it is first called. */
 export class CompiledPolicy implements Program {
+  /** Rules that call themselves for what a relation of an unknown row leads to, as far as that has turned out. */
+  readonly recursive = new Set<string>();
   readonly host: PolicyHost;
   readonly observed: boolean;
   readonly #policy: Policy;

@@ -1,5 +1,6 @@
 import { callerOf } from '../evaluate/attempts.js';
-import { Continuation, type Machine, proceed, type Step } from '../evaluate/machine.js';
+import { type Call, Continuation, type Machine, proceed, type Step } from '../evaluate/machine.js';
+import { callWithUnknowns, type Rules } from '../evaluate/recursion.js';
 import type { Trace } from '../evaluate/trace.js';
 import { tryEach } from '../evaluate/try-each.js';
 import type { PolicyHost } from '../values/host.js';
@@ -24,7 +25,7 @@ export class Predicate implements Callable {
   add(rule: CompiledRule): void {
     let group = this.#arities.get(rule.arity);
     if (group === undefined) {
-      group = new RuleGroup(this.#host, rule.arity);
+      group = new RuleGroup(this.#host, this.name, rule.arity);
       this.#arities.set(rule.arity, group);
     }
     group.add(rule);
@@ -45,7 +46,8 @@ export class Predicate implements Callable {
 }
 
 /** All rules of one name and number of parameters. */
-class RuleGroup {
+class RuleGroup implements Rules {
+  readonly key: string;
   readonly #host: PolicyHost;
   readonly #arity: number;
   readonly #rules: CompiledRule[] = [];
@@ -53,7 +55,8 @@ class RuleGroup {
   #facts: FactTable | null | undefined;
   #selections: Selections | undefined;
 
-  constructor(host: PolicyHost, arity: number) {
+  constructor(host: PolicyHost, name: string, arity: number) {
+    this.key = `${name}/${arity}`;
     this.#host = host;
     this.#arity = arity;
   }
@@ -70,13 +73,26 @@ class RuleGroup {
   call(machine: Machine, args: readonly Value[], next: Step): Step {
     const fact = this.fact(args);
     if (fact !== undefined) return fact ? next : machine.fail();
+    return machine.hasUnknowns
+      ? callWithUnknowns(machine, this, args, next)
+      : this.tryAll(machine, args, next, undefined);
+  }
+
+  neverOfNil(at: number): boolean {
+    return this.#rules.every(({ parameters }) => {
+      const { kind } = parameters[at] as CompiledRule['parameters'][number];
+      return kind === 'class' || kind === 'union';
+    });
+  }
+
+  tryAll(machine: Machine, args: readonly Value[], next: Step, call: Call | undefined): Step {
     // The last condition of a rule needs no way back to it: a chain of such rules takes no memory.
     const continuation =
       next === proceed ? machine.continuation : new Continuation(next, machine.frame, machine.continuation);
     this.#selections ??= new Selections(this.#host, this.#arity, this.#rules);
     const { rules, decided, start } = this.#selections.select(args);
     if (machine.trace !== undefined) this.#tellSkipped(machine.trace, rules, args, continuation);
-    if (decided) return tryRules(machine, rules, args, continuation, start, machine.choices.length);
+    if (decided) return tryRules(machine, rules, args, continuation, start, machine.choices.length, call);
     return filter(machine, {
       rules,
       at: rules.length - 1,
@@ -84,6 +100,7 @@ class RuleGroup {
       args,
       continuation,
       choices: machine.choices.length,
+      call,
     });
   }
 
@@ -107,10 +124,13 @@ function tryRules(
   continuation: Continuation | undefined,
   start: Selection['start'],
   choices: number,
+  call: Call | undefined,
 ): Step {
   return tryEach(machine, rules, (trying, rule) => {
     trying.continuation = continuation;
-    return rule.enter(trying, args, choices, rule[start]);
+    const step = rule.enter(trying, args, choices, rule[start]);
+    if (call !== undefined) trying.calls?.set(trying.frame, call);
+    return step;
   });
 }
 
@@ -122,6 +142,7 @@ interface Filtering {
   readonly args: readonly Value[];
   readonly continuation: Continuation | undefined;
   readonly choices: number;
+  readonly call: Call | undefined;
 }
 
 /** Tries the heads of the candidates, last first as Oso does, and undoes what that bound. */
@@ -136,7 +157,7 @@ function filter(machine: Machine, state: Filtering): Step {
       const skipped = rules.filter(each => !tried.has(each));
       machine.trace.skipped(skipped, callerOf(state.continuation), args);
     }
-    return tryRules(machine, sorted, args, state.continuation, 'head', choices);
+    return tryRules(machine, sorted, args, state.continuation, 'head', choices, state.call);
   }
   const rest = { ...state, at: state.at - 1 };
   if (rule.ground) return filterNext(rest, [...applicable, rule]);

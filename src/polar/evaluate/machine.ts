@@ -1,7 +1,7 @@
 import { PolicyBudgetError, type PolicyPlace } from '../errors.js';
 import type { PolicyHost } from '../values/host.js';
 import type { Relations } from '../values/relations.js';
-import type { Constraint, Constraints } from '../values/unknown.js';
+import type { Constraint, Constraints, Recursion } from '../values/unknown.js';
 import { LogicVariable, type Meter, type Value } from '../values/values.js';
 import type { Trace } from './trace.js';
 import { isSliceOver, nextTurn } from './turns.js';
@@ -62,6 +62,18 @@ export interface Negation {
   held: boolean;
 }
 
+/** A call of rules, and by which other one it came about. */
+export interface Call {
+  /** Tells the rules from all others. */
+  readonly rules: string;
+  readonly args: readonly Value[];
+  /** Which of the arguments is an unknown row, if one alone is. */
+  readonly at: number | undefined;
+  readonly caller: Call | undefined;
+  /** Set where what the rules say of any row is gathered. */
+  readonly recursion: Recursion | undefined;
+}
+
 /** How far a query may go. */
 export interface Budget {
   /**
@@ -98,6 +110,10 @@ export class Machine implements Meter, Pace {
   readonly hasUnknowns: boolean;
   /** Told what the steps of a policy's twin do. */
   readonly trace: Trace | undefined;
+  /** By which call each rule is tried; undefined where there are no unknown values. */
+  readonly calls: WeakMap<Frame, Call> | undefined;
+  /** Rules that are known to call themselves for what a relation of an unknown row leads to. */
+  recursive: ReadonlySet<string> | undefined;
   /** Where the policy is: what the condition or parameter says that is being tested, if it can ask something of unknown values. */
   placeOf: PlaceOf | undefined;
   /** What has to hold of unknown values, for what was found so far. */
@@ -139,6 +155,7 @@ export class Machine implements Meter, Pace {
     this.host = host;
     this.#budget = budget;
     this.hasUnknowns = hasUnknowns;
+    this.calls = hasUnknowns ? new WeakMap() : undefined;
     this.#relations = relations;
     this.trace = trace;
   }

@@ -42,6 +42,22 @@ export interface AnyItem {
   readonly constraint: Constraint;
 }
 
+/** A rule that calls itself for what a relation of a row leads to, and for what that leads to from there. */
+export interface Recursion {
+  /** Stands for any row that the rule is asked about. */
+  readonly row: Unknown;
+  /** Whether it calls itself at all, as far as is known. */
+  readonly recurs: boolean;
+  /** That the rule holds of a value for which it calls itself. It throws if no one relation leads from the row to it. */
+  again(value: Unknown, at: AskedAt): Constraint;
+  /**
+   * What has to hold of the row that was asked about first; undefined if the rule holds of none.
+   *
+   * @param results what has to hold of {@link Recursion.row} for the rule to hold
+   */
+  constraint(results: readonly Constraints[]): Constraint | undefined;
+}
+
 const UNKNOWN = Symbol('unknown');
 
 /**
@@ -90,4 +106,16 @@ export abstract class Unknown extends Instance {
 
   /** Whether the value is of a class; a constraint, if that depends on the value. */
   abstract isA(tag: string, at: AskedAt): boolean | Constraint;
+
+  /** The name of the class, if the value is a row. */
+  abstract readonly className: string | undefined;
+
+  /** Whether it is what a relation of another row leads to, and of the same class. */
+  abstract isNextAfter(row: Unknown): boolean;
+
+  /** The error that a rule calls itself for this row and has no end, before there are rows. */
+  abstract endless(at: AskedAt): Error;
+
+  /** What a rule is gathered in that calls itself, and is asked about the value; undefined if it is no row. */
+  abstract recursion(): Recursion | undefined;
 }
