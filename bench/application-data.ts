@@ -224,6 +224,19 @@ export async function openApplication(url: string | undefined, schema: string): 
   return new DataSource({ ...connection, entities: ENTITIES }).initialize();
 }
 
+/** Whether the tables have as many rows as `fill` would give them. */
+export async function isFilled(database: DataSource, size: Size): Promise<boolean> {
+  try {
+    const counts = [Organization, Repository, Issue, User].map(entity =>
+      database.getRepository(entity).count(),
+    );
+    const { organizations, repositories, issues, users } = size;
+    return (await Promise.all(counts)).join() === [organizations, repositories, issues, users].join();
+  } catch {
+    return false;
+  }
+}
+
 /** Begins anew with rows that are spread over users, repositories and organizations as hashes are. */
 export async function fill(database: DataSource, size: Size): Promise<void> {
   const { options } = database;
