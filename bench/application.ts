@@ -119,11 +119,16 @@ function page(database: DataSource, oso: CompiledOso, name: string, user: User):
     },
     byPolicy: async () => {
       const issues = await onPage(await listed(oso, user, 'read', Issue));
-      const allowed: byHand.Allowed[] = [];
-      for (const issue of issues) {
-        const actions = (await oso.authorizedActions(user, issue)) as Set<string>;
-        allowed.push({ actions, fields: (await oso.authorizedFields(user, 'read', issue)) as Set<string> });
-      }
+      const batch = oso.batch();
+      const allowed = await Promise.all(
+        issues.map(async issue => {
+          const [actions, fields] = await Promise.all([
+            batch.authorizedActions(user, issue),
+            batch.authorizedFields(user, 'read', issue),
+          ]);
+          return { actions, fields };
+        }),
+      );
       return { ids: issues.map(({ id }) => id), allowed };
     },
     target: PAGE_TARGET,
