@@ -52,6 +52,8 @@ export class LoadedRows implements RelationSource {
   readonly #byRelation = new Map<EntityRelation, Loaded>();
   /** Rows by their keys. */
   readonly #byKey = new Map<Entity, Loaded>();
+  /** What foreign keys lead to, if it is not loaded, by its key. */
+  readonly #references = new Map<Entity, Loaded>();
   /** Lists of rows that came together: what one is asked for, the others are taken to be asked for as well. */
   readonly #lists = new Set<Iterable<unknown>>();
   readonly #listOf = new Map<unknown, Iterable<unknown>>();
@@ -92,10 +94,22 @@ export class LoadedRows implements RelationSource {
       return found;
     }
     if (values !== undefined && related.isReference && this.#access.hasForeignKeys) {
-      const isKey = relation.target.key.every(({ type }, at) => isExact(values[at], type));
-      if (isKey) return new Reference(relation.target, values, () => this.#load(related));
+      const reference = this.#referenceTo(related, values, known.id);
+      if (reference !== undefined) return reference;
     }
     return this.#load(related);
+  }
+
+  /** What a foreign key leads to, as long as only its key is known; one for all that refer to it. */
+  #referenceTo(related: RelationOf, values: readonly unknown[], id: unknown): Reference | undefined {
+    const { target } = related.relation;
+    const references = loadedOf(this.#references, target);
+    const known = references.get(id);
+    if (known !== undefined) return known as Reference;
+    if (!target.key.every(({ type }, at) => isExact(values[at], type))) return undefined;
+    const reference = new Reference(target, values, () => this.#load(related));
+    references.set(id, reference);
+    return reference;
   }
 
   gather(): void {
@@ -345,7 +359,10 @@ function loadedOf<Key>(all: Map<Key, Loaded>, key: Key): Loaded {
 }
 
 /** Identifies values: texts, numbers and booleans. Undefined of others: two dates, say, may be kept as one. */
-function idOf(values: readonly unknown[], prefix = ''): string | undefined {
+function idOf(values: readonly unknown[], prefix = ''): string | number | undefined {
+  const [only] = values;
+  // Most keys are one number.
+  if (prefix === '' && values.length === 1 && Number.isSafeInteger(only)) return only as number;
   return values.every(isIdentified) ? `${prefix}${JSON.stringify(values)}` : undefined;
 }
 

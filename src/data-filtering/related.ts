@@ -43,8 +43,19 @@ export function held({ owner, relation }: RelationOf): unknown {
   return propertyOf(owner, relation.name);
 }
 
+const fields = new WeakMap<EntityRelation, readonly Field[]>();
+
 /** The fields of a row by which a relation is found. If it is found by its key, they are in the order of the key. */
 export function fieldsOf(relation: EntityRelation): readonly Field[] {
+  let known = fields.get(relation);
+  if (known === undefined) {
+    known = foundBy(relation);
+    fields.set(relation, known);
+  }
+  return known;
+}
+
+function foundBy(relation: EntityRelation): readonly Field[] {
   const { join, joinTable, target } = relation;
   if (joinTable !== undefined) return joinTable.source.map(({ field }) => field);
   const pairs = isByKey(relation) ? target.key.flatMap(key => join.filter(({ to }) => to === key)) : join;
