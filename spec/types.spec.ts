@@ -186,4 +186,21 @@ describe('types', () => {
     // @ts-expect-error no parameter decorator
     (controller: Controller) => AuthorizedResource()(controller);
   });
+
+  it('rows that are asked about together keep their class', () => {
+    async (koaOso: KoaOso<User, Action>, oso: RequestOso<User, Action>, expenses: readonly Expense[]) => {
+      expectTypeOf(await oso.allowed(expenses, { actions: ['approve'] })).toEqualTypeOf<
+        Map<Expense, Set<'approve'>>
+      >();
+      expectTypeOf(await oso.allowed(expenses)).toEqualTypeOf<Map<Expense, Set<Action | '*'>>>();
+      expectTypeOf(await oso.allowedFields(expenses)).toEqualTypeOf<Map<Expense, Set<string>>>();
+      expectTypeOf(oso.authorizeAll(expenses, { action: 'read' })).toEqualTypeOf<Promise<void>>();
+      // @ts-expect-error a misspelt action
+      oso.allowed(expenses, { actions: ['aprove'] });
+      // @ts-expect-error one row
+      oso.allowed(new Expense('1', 'ann'), { actions: ['approve'] });
+      // @ts-expect-error outside of a request there is no method to be the action
+      koaOso.for(new User('ann')).authorizeAll(expenses);
+    };
+  });
 });

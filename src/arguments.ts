@@ -38,6 +38,26 @@ export function requireActor<Actor>(actor: Actor | null | undefined, otherwise: 
   return actor;
 }
 
+/** The rows that several questions are about, each once. @throws {KoaOsoError} `ERR_KOA_OSO_INVALID_ARGUMENT` */
+export function requireRows(rows: unknown): unknown[] {
+  if (Array.isArray(rows)) return [...new Set(rows)];
+  throw errors.invalidArgument(
+    `The rows are ${isPromise(rows) ? 'a promise. Await it before authorizing' : 'no array. Pass an array of them'}.`,
+  );
+}
+
+/** The actions that several questions are about, each once. @throws {KoaOsoError} `ERR_KOA_OSO_INVALID_ARGUMENT` */
+export function requireActions(actions: unknown): unknown[] {
+  if (!Array.isArray(actions)) {
+    throw errors.invalidArgument(
+      'The actions are no array. Pass an array of them, or leave the option out for all.',
+    );
+  }
+  const each = [...new Set(actions)];
+  for (const action of each) requireAction('action', action);
+  return each;
+}
+
 /** Refuses a resource that is not there. @throws {KoaOsoError} `ERR_KOA_OSO_INVALID_ARGUMENT` */
 export function requireResource(resource: unknown): unknown {
   if (resource === undefined) {

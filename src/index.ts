@@ -14,6 +14,7 @@ export type { OfContext, RouteCheck } from './route-check.js';
 export type { GetActor, UnauthorizedAction } from './settings.js';
 export type { AuthorizationTypes, DefaultAction, DefaultActor, ListQuery, QueryTypes } from './types.js';
 export type {
+  ActionsOption,
   ActorOption,
   Asking,
   AuthorizeOptions,

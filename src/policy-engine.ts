@@ -4,6 +4,7 @@ import { EngineDeadError } from './engine/wasm.js';
 import { errors, KoaOsoError } from './errors.js';
 import { guardHost } from './guard/guarded-host.js';
 import { RefusedValueError } from './guard/limits.js';
+import { propertyOf } from './guard/own-properties.js';
 import { HttpRequest } from './http-request.js';
 import { given } from './options.js';
 
@@ -24,6 +25,33 @@ export type PolicyEngine = Pick<
   | 'queryRuleOnce'
   | 'registerClass'
 >;
+
+/** What is asked of rows. */
+export type Questions = Pick<
+  PolicyEngine,
+  'authorizedActions' | 'authorizedFields' | 'isAllowed' | 'queryRuleOnce'
+>;
+
+/** What answers many questions. */
+export interface ManyQuestions {
+  readonly questions: Questions;
+  /** How many of them are asked side by side. */
+  readonly atOnce: number;
+}
+
+/** As many as share their statements. More would keep the first ones waiting while the last ones begin. */
+const AT_ONCE = 1000;
+
+/**
+ * What answers many questions: if the Oso can (`CompiledOso` can), side by side, and what they wait for is loaded for all of
+ * them together; else one after the other.
+ */
+export function manyQuestions(oso: PolicyEngine): ManyQuestions {
+  const batch = propertyOf(oso, 'batch');
+  return typeof batch === 'function'
+    ? { questions: batch.call(oso), atOnce: AT_ONCE }
+    : { questions: oso, atOnce: 1 };
+}
 
 /** A data filtering adapter that can ask inside of a transaction. */
 export interface TransactionalAdapter {

@@ -1,4 +1,12 @@
-import { isPromise, requireAction, requireActor, requireClass, requireField } from './arguments.js';
+import {
+  isPromise,
+  requireAction,
+  requireActions,
+  requireActor,
+  requireClass,
+  requireField,
+  requireRows,
+} from './arguments.js';
 import type {
   AuthorizationRecord,
   AuthorizationState,
@@ -12,7 +20,9 @@ import { given } from './options.js';
 import {
   engineError,
   type HeldPolicy,
+  manyQuestions,
   type PolicyEngine,
+  type Questions,
   type RunWithin,
   runWithin,
 } from './policy-engine.js';
@@ -49,6 +59,12 @@ export interface ActorOption<Actor = DefaultActor> {
 export interface WildcardOption {
   /** Give `"*"` where a rule leaves the action or field open. Default: such a rule is an error. */
   allowWildcard?: boolean;
+}
+
+/** Which actions are asked about. */
+export interface ActionsOption<Action = DefaultAction> {
+  /** Each as the option `action` of a single question has it. */
+  actions: readonly Action[];
 }
 
 /** A class that is registered with Oso. */
@@ -105,6 +121,18 @@ interface Question {
 }
 
 type Ask = (oso: PolicyEngine, question: Question) => Promise<unknown>;
+
+/** The kinds of questions that are asked of many rows at once. */
+type KindOfMany = 'authorize' | 'isAllowed' | 'authorizedActions' | 'authorizedFields';
+
+/** A question of many, and what came of it. */
+interface OneOfMany {
+  readonly row: unknown;
+  readonly question: Question;
+  answer: unknown;
+  decision: Decision | undefined;
+  error: unknown;
+}
 
 interface Verb {
   /** The rule of the policy that it asks. */
@@ -346,6 +374,69 @@ export class Verbs<Actor = DefaultActor, Action = DefaultAction, InRequest exten
   }
 
   /**
+   * The actions that the actor may do to each of some rows. All are decided side by side, and what the policy loads of them, it
+   * loads for all of them: one statement a relation, with CompiledOso. Does not count as having authorized.
+   *
+   * @param rows what is acted on, as `resource` of a single question. They may be of several classes
+   * @param options with `actions` those are asked for; without, all that the policy names
+   * @returns the actions by their rows, in the order of the rows
+   * @throws {KoaOsoError} `ERR_KOA_OSO_INVALID_ARGUMENT` if one of the rows is `undefined` or a promise, or they are no array, and
+   *   the other codes if of one no decision could be made
+   * @example
+   * const may = await ctx.oso.allowed(expenses, { actions: ['approve', 'pay'] });
+   * ctx.body = expenses.map(expense => ({ ...expense, may: [...(may.get(expense) ?? [])] }));
+   */
+  allowed<Row, Asked extends Action>(
+    rows: readonly Row[],
+    options: ActorOption<Actor> & ActionsOption<Asked>,
+  ): Promise<Map<Row, Set<Asked>>>;
+  allowed<Row>(
+    rows: readonly Row[],
+    options?: ActorOption<Actor> & WildcardOption,
+  ): Promise<Map<Row, Set<Action | '*'>>>;
+  allowed(
+    rows: readonly unknown[],
+    options: ActorOption<Actor> & Partial<ActionsOption<Action>> & WildcardOption = {},
+  ): Promise<Map<unknown, Set<unknown>>> {
+    return this.#asker.outcome.watch('allowed(…)', this.#allowed(rows, options));
+  }
+
+  /**
+   * The fields of each of some rows on which the actor may do the action, decided side by side as {@link Verbs.allowed} does.
+   * Does not count as having authorized.
+   *
+   * @returns the fields by their rows, in the order of the rows
+   * @throws as {@link Verbs.allowed}
+   * @example
+   * const readable = await ctx.oso.allowedFields(expenses, { action: 'read' });
+   * ctx.body = expenses.map(expense => pick(expense, readable.get(expense)));
+   */
+  allowedFields<Row>(
+    rows: readonly Row[],
+    ...[options]: Asking<InRequest, Action, DecisionOptions<Actor, Action> & WildcardOption>
+  ): Promise<Map<Row, Set<string>>> {
+    const asked = this.#collectAll('authorizedFields', rows, options);
+    return this.#asker.outcome.watch('allowedFields(…)', asked as Promise<Map<Row, Set<string>>>);
+  }
+
+  /**
+   * Decides whether the actor may do the action to all of some rows, side by side as {@link Verbs.allowed} does, and if not, stops
+   * the request as {@link Verbs.authorize} does for the first that is denied. Counts as having authorized, also if there are
+   * no rows.
+   *
+   * @throws as {@link Verbs.authorize}
+   * @example
+   * const expenses = await repository.findBy({ id: In(ids) });
+   * await ctx.oso.authorizeAll(expenses, { action: 'approve' });
+   */
+  authorizeAll(
+    rows: readonly unknown[],
+    ...[options]: Asking<InRequest, Action, AuthorizeOptions<Actor, Action>>
+  ): Promise<void> {
+    return this.#asker.outcome.enforce(this.#authorizeAll(rows, options));
+  }
+
+  /**
    * A query for the resources of a class on which the actor may do the action, as the
    * data source makes queries that `registerEntities` made known. Counts as having authorized: if the actor may see none, it is a
    * query that finds none.
@@ -484,6 +575,100 @@ export class Verbs<Actor = DefaultActor, Action = DefaultAction, InRequest exten
     return conclude(answer, decision);
   }
 
+  async #authorizeAll(
+    rows: readonly unknown[],
+    options: AuthorizeOptions<Actor, Action> = {},
+  ): Promise<void> {
+    const answered = await this.#askAll('authorize', rows, options, undefined);
+    for (const each of answered) {
+      const decision = decisionOf(each);
+      if (!decision.allowed) return this.#deny(decision, this.checksRead(options));
+    }
+    this.#asker.record.authorized = true;
+  }
+
+  async #allowed(
+    rows: readonly unknown[],
+    options: ActorOption<Actor> & Partial<ActionsOption<Action>> & WildcardOption,
+  ): Promise<Map<unknown, Set<unknown>>> {
+    const asking = given(options);
+    if (!('actions' in asking)) return this.#collectAll('authorizedActions', rows, options);
+    const actions = requireActions(asking.actions);
+    const allowed = new Map(requireRows(rows).map(row => [row, new Set<unknown>()]));
+    for (const each of await this.#askAll('isAllowed', rows, options, actions)) {
+      const { allowed: isAllowed, action } = decisionOf(each);
+      if (isAllowed) allowed.get(each.row)?.add(action);
+    }
+    return allowed;
+  }
+
+  async #collectAll(
+    kind: 'authorizedActions' | 'authorizedFields',
+    rows: readonly unknown[],
+    options: DecisionOptions<Actor, Action> & WildcardOption = {},
+  ): Promise<Map<unknown, Set<unknown>>> {
+    const collected = new Map<unknown, Set<unknown>>();
+    for (const each of await this.#askAll(kind, rows, options, undefined)) {
+      decisionOf(each);
+      collected.set(each.row, each.answer as Set<unknown>);
+    }
+    return collected;
+  }
+
+  /**
+   * Puts a question for each of some rows to the policy, and records the decisions, in the order of the rows.
+   *
+   * @param actions what is asked of each of them; by default what the options say
+   */
+  async #askAll(
+    kind: KindOfMany,
+    wanted: readonly unknown[],
+    options: DecisionOptions<Actor, Action> & WildcardOption,
+    actions: readonly unknown[] | undefined,
+  ): Promise<readonly OneOfMany[]> {
+    const asker = this.#asker;
+    const { rule, hasAction, collects, ask } = VERBS[kind];
+    const asking = given(options);
+    const { allowWildcard = false } = asking;
+    const rows = requireRows(wanted).map(row => ({ row, resource: asker.resourceOf(row) }));
+    const asked = actions ?? [hasAction ? this.#actionOf(asking) : undefined];
+    const found = this.#actorOf(asking);
+    const actor = isPromise(found) ? await found : found;
+    if (asker.settings.oso === undefined) throw errors.noOso();
+    const { oso, seat } = asker.policyOf(asker.settings.oso);
+    const { engine } = seat;
+
+    const all = rows.flatMap(({ row, resource }) =>
+      asked.map((action): OneOfMany => {
+        const question = { actor, action, resource, field: undefined, allowWildcard };
+        return { row, question, answer: undefined, decision: undefined, error: undefined };
+      }),
+    );
+    const answer = async (questions: Questions, each: OneOfMany): Promise<void> => {
+      const start = performance.now();
+      try {
+        each.answer = await ask(questions as PolicyEngine, each.question);
+      } catch (error) {
+        each.error = engineError(rule, error, engine);
+        return;
+      }
+      const duration = performance.now() - start;
+      const allowed = collects || each.answer === true;
+      const policyVersion = engine.policy?.version;
+      const { action, resource } = each.question;
+      each.decision = { kind, actor, action, resource, allowed, duration, policyVersion };
+    };
+    const run = async (): Promise<void> => {
+      const { questions, atOnce } = manyQuestions(oso);
+      for (let from = 0; from < all.length; from += atOnce) {
+        await Promise.all(all.slice(from, from + atOnce).map(each => answer(questions, each)));
+      }
+    };
+    await (this.#within === undefined ? run() : this.#within(run));
+    for (const { decision } of all) if (decision !== undefined) asker.note(decision);
+    return all;
+  }
+
   #actorOf(options: ActorOption<Actor>): unknown {
     return 'actor' in options
       ? requireActor(options.actor, 'Leave the option out for the default')
@@ -511,4 +696,10 @@ export class Verbs<Actor = DefaultActor, Action = DefaultAction, InRequest exten
     if ((kind === 'authorize' || kind === 'check') && action === readAction) return false;
     return this.#isAllowed(resource, { actor, action: readAction } as DecisionOptions<Actor, Action>);
   }
+}
+
+/** The decision of a question; throws what came in its way. */
+function decisionOf({ decision, error }: OneOfMany): Decision {
+  if (decision === undefined) throw error;
+  return decision;
 }

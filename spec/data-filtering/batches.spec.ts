@@ -1,5 +1,6 @@
 import { expect } from 'chai';
-import { CompiledOso } from '../../src/polar/index.js';
+import { KoaOso } from 'koa-oso';
+import { CompiledOso } from 'koa-oso/polar';
 import { drizzleStores } from './support/drizzle-store.js';
 import { kyselyStores } from './support/kysely-store.js';
 import { actor, POLICY, smallWorld } from './support/small-world.js';
@@ -62,6 +63,30 @@ describe('a batch', () => {
         // Texts as foreign keys are not compared without their rows there.
         const isBare = store.name.startsWith('Drizzle');
         expect(counts).to.deep.equal(isBare ? { ...STATEMENTS, approve: 3 } : STATEMENTS);
+      });
+
+      it('is what the verbs for many rows ask', async () => {
+        const oso = await compiled(`${POLICY}
+          allow_field(_: User, "own", expense: Expense, "status") if not expense.ownerMembership = nil;`);
+        const koaOso = new KoaOso({ oso });
+        const asAnn = koaOso.for(actor());
+        store.statements();
+        const may = await asAnn.allowed(rows.Expense, { actions: ['tagged', 'orphan', 'see'] });
+        expect(store.statements(), 'tags and organizations').to.have.length(2);
+        const fields = await asAnn.allowedFields(rows.Expense, { action: 'own' });
+        expect(store.statements(), 'memberships').to.have.length(1);
+        const denied = await asAnn
+          .authorizeAll(rows.Expense, { action: 'tagged' })
+          .catch(error => error.code);
+        expect(store.statements(), 'tags').to.have.length(1);
+        expect(denied).to.equal('ERR_KOA_OSO_FORBIDDEN');
+        for (const row of rows.Expense) {
+          for (const action of ['tagged', 'orphan', 'see']) {
+            const single = await oso.isAllowed(actor(), action, row).catch(() => false);
+            expect(may.get(row)?.has(action)).to.equal(single);
+          }
+          expect(fields.get(row)).to.deep.equal(await oso.authorizedFields(actor(), 'own', row));
+        }
       });
 
       it('collects actions and fields', async () => {

@@ -34,14 +34,24 @@ export interface Setup<Actor = unknown> extends KoaOsoOptions<Actor> {
   equalityFn?: ((left: unknown, right: unknown) => boolean) | undefined;
   /** Where the app's own settings matter, as for asyncLocalStorage. */
   app?: Koa;
+  /** The class `Oso`, or `CompiledOso`. */
+  Engine?: new (options: {
+    equalityFn: Setup['equalityFn'];
+  }) => Oso;
 }
 
 /**
  * An app with `koaOso.middleware()` and a router, whose actor is named by the header x-user; errors that reach the app
  * are kept in place of being printed.
  */
-export async function setUp({ policy = POLICY, equalityFn, app = new Koa(), ...options }: Setup = {}) {
-  const oso = new Oso({ equalityFn });
+export async function setUp({
+  policy = POLICY,
+  equalityFn,
+  app = new Koa(),
+  Engine = Oso,
+  ...options
+}: Setup = {}) {
+  const oso = new Engine({ equalityFn });
   oso.registerClass(User);
   oso.registerClass(Expense);
   const koaOso = new KoaOso({ oso, ...options });
