@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from 'chai';
 import { eq } from 'drizzle-orm';
-import { drizzle as drizzlePg } from 'drizzle-orm/node-postgres';
+import type { NodePgDatabase } from 'drizzle-orm/node-postgres';
 import * as pgCore from 'drizzle-orm/pg-core';
 import { drizzle as drizzleSqlJs } from 'drizzle-orm/sql-js';
 import * as sqliteCore from 'drizzle-orm/sqlite-core';
@@ -12,12 +12,20 @@ import * as ofDrizzle from 'koa-oso/drizzle';
 import * as ofKysely from 'koa-oso/kysely';
 import { CompiledOso } from 'koa-oso/polar';
 import * as ofTypeorm from 'koa-oso/typeorm';
-import { Kysely, PostgresDialect, SqliteDialect, type Transaction } from 'kysely';
+import { Kysely, type Transaction } from 'kysely';
 import { Oso } from 'oso';
-import pg from 'pg';
 import { DataSource, type EntityManager, EntitySchema } from 'typeorm';
 import { setUp } from '../support/app.js';
-import { forKysely, openSqlJs } from '../support/sql-js.js';
+import {
+  driver,
+  hasPostgres,
+  hasSqlite,
+  type Database as Opened,
+  openPostgres,
+  openSqlite,
+} from '../support/databases.js';
+import { openSqlJs } from '../support/sql-js.js';
+import { sqlite } from './support/typeorm-store.js';
 
 const { DATABASE_URL } = process.env;
 const SCHEMA = 'koa_oso_spec_transactions';
@@ -57,12 +65,14 @@ interface Place {
   readonly wrong: () => readonly unknown[];
 }
 
-async function emptyPool(max: number): Promise<pg.Pool> {
-  const pool = new pg.Pool({ connectionString: DATABASE_URL, options: `-c search_path=${SCHEMA}`, max });
-  await pool.query(`DROP SCHEMA IF EXISTS ${SCHEMA} CASCADE; CREATE SCHEMA ${SCHEMA}`);
-  for (const statement of TABLES) await pool.query(statement);
-  return pool;
+async function openFilled(dialect: 'SQLite' | 'PostgreSQL', connections: number): Promise<Opened> {
+  const database = await (dialect === 'SQLite' ? openSqlite() : openPostgres(SCHEMA, connections));
+  for (const statement of TABLES) await database.run(statement);
+  return database;
 }
+
+/** TypeORM knows no other drivers for PostgreSQL than pg. */
+const isTypeormOnPostgres = driver === undefined && hasPostgres;
 
 const TeamSchema = new EntitySchema<Team>({
   name: 'Team',
@@ -82,17 +92,15 @@ function typeormPlace(): Place {
   let dataSource: DataSource;
   const managerOf = (transaction: unknown) => transaction as EntityManager;
   return {
-    name: `TypeORM on ${DATABASE_URL ? 'PostgreSQL' : 'SQLite'}`,
+    name: `TypeORM on ${isTypeormOnPostgres ? 'PostgreSQL' : 'SQLite'}`,
     open: async poolSize => {
-      if (DATABASE_URL) await (await emptyPool(1)).end();
+      if (isTypeormOnPostgres) await (await openFilled('PostgreSQL', 1)).close();
       dataSource = new DataSource({
-        ...(DATABASE_URL
-          ? { type: 'postgres', url: DATABASE_URL, schema: SCHEMA, poolSize }
-          : { type: 'sqljs' }),
+        ...(isTypeormOnPostgres ? { type: 'postgres', url: DATABASE_URL, schema: SCHEMA, poolSize } : sqlite),
         entities: [TeamSchema, ExpenseSchema],
       });
       await dataSource.initialize();
-      if (!DATABASE_URL) for (const statement of TABLES) await dataSource.query(statement);
+      if (!isTypeormOnPostgres) for (const statement of TABLES) await dataSource.query(statement);
     },
     close: () => dataSource.destroy(),
     register: Engine => {
@@ -127,21 +135,20 @@ interface Database {
 }
 
 function kyselyPlace(dialect: 'SQLite' | 'PostgreSQL'): Place {
+  let database: Opened;
   let db: Kysely<Database>;
   const of = (transaction: unknown) => transaction as Transaction<Database>;
   return {
     name: `Kysely on ${dialect}`,
     open: async connections => {
-      if (dialect === 'PostgreSQL') {
-        db = new Kysely<Database>({ dialect: new PostgresDialect({ pool: await emptyPool(connections) }) });
-      } else {
-        const database = await openSqlJs();
-        for (const statement of TABLES) database.run(statement);
-        // One connection: who asks past the transaction waits for its end.
-        db = new Kysely<Database>({ dialect: new SqliteDialect({ database: forKysely(database) }) });
-      }
+      // SQLite has one connection: who asks past the transaction waits for its end.
+      database = await openFilled(dialect, connections);
+      db = new Kysely<Database>({ dialect: database.kysely() });
     },
-    close: () => db.destroy(),
+    close: async () => {
+      await db.destroy();
+      await database.close();
+    },
     register: Engine => {
       const oso = new Engine({ equalityFn: ofKysely.entityEquality(description) });
       ofKysely.registerEntities(oso, db, description);
@@ -201,16 +208,16 @@ const entitiesOf = ({ teams, expenses }: typeof pgTables | typeof sqliteTables) 
 function drizzlePlace(): Place {
   const { teams, expenses } = pgTables;
   const entities = entitiesOf(pgTables);
-  let pool: pg.Pool;
-  let db: ReturnType<typeof drizzlePg>;
+  let database: Opened;
+  let db: NodePgDatabase;
   const of = (transaction: unknown) => transaction as typeof db;
   return {
     name: 'Drizzle on PostgreSQL',
     open: async connections => {
-      pool = await emptyPool(connections);
-      db = drizzlePg(pool);
+      database = await openFilled('PostgreSQL', connections);
+      db = database.drizzle() as NodePgDatabase;
     },
-    close: () => pool.end(),
+    close: () => database.close(),
     register: Engine => {
       const oso = new Engine({ equalityFn: ofDrizzle.entityEquality(entities) });
       ofDrizzle.registerEntities(oso, db, entities);
@@ -229,14 +236,14 @@ function drizzlePlace(): Place {
         .from(query as typeof expenses);
       return rows.map(({ id }) => id);
     },
-    wrong: () => [db, pool],
+    wrong: () => [db, database],
   };
 }
 
 const places = [
-  typeormPlace(),
-  kyselyPlace('SQLite'),
-  ...(DATABASE_URL ? [kyselyPlace('PostgreSQL'), drizzlePlace()] : []),
+  ...(driver === undefined || hasSqlite ? [typeormPlace()] : []),
+  ...(hasSqlite ? [kyselyPlace('SQLite')] : []),
+  ...(hasPostgres ? [kyselyPlace('PostgreSQL'), drizzlePlace()] : []),
 ];
 
 for (const place of places) {
@@ -279,8 +286,8 @@ for (const place of places) {
           expect(await koaOso.for('ann').isAllowed(expense, { action: 'approve' })).to.equal(true);
         });
 
-        // On SQLite there is one connection, and so one transaction at a time.
-        if (place.name.endsWith('SQLite')) return;
+        // On SQLite, and on PGlite, there is one connection, and so one transaction at a time.
+        if (place.name.endsWith('SQLite') || driver === 'pglite') return;
         it('keeps the questions of two transactions apart, and those outside', async () => {
           const asked = (name: string) =>
             place.transaction(async transaction => {
@@ -417,9 +424,9 @@ describe('using(transaction)', () => {
   });
 });
 
-if (DATABASE_URL) {
+if (hasPostgres) {
   describe('50 transactions on a pool of 5 connections, each of which authorizes inside', () => {
-    for (const place of [typeormPlace(), kyselyPlace('PostgreSQL'), drizzlePlace()]) {
+    for (const place of places.filter(({ name }) => name.endsWith('PostgreSQL'))) {
       it(`do not wait for each other, with ${place.name}`, async () => {
         await place.open(5);
         try {

@@ -1,9 +1,6 @@
 import type { Logger, Table } from 'drizzle-orm';
-import { drizzle as drizzlePg } from 'drizzle-orm/node-postgres';
-import { drizzle as drizzleSqlJs } from 'drizzle-orm/sql-js';
 import { entityEquality, instancesOf, registerEntities } from 'koa-oso/drizzle';
-import pg from 'pg';
-import { openSqlJs } from '../../support/sql-js.js';
+import { type Database, hasPostgres, hasSqlite, openPostgres, openSqlite } from '../../support/databases.js';
 import { entitiesOf, pgTables, sqliteTables, type WorldTables } from './drizzle-tables.js';
 import type { Store } from './store.js';
 import { createTables, storeInfinities, tableNames } from './tables.js';
@@ -34,49 +31,27 @@ export interface DrizzleStore<Tables extends WorldTables = WorldTables> extends 
 
 export const SCHEMA = 'koa_oso_spec_drizzle';
 
-interface Connection {
-  readonly db: AnyDatabase;
-  run(statement: string): Promise<unknown>;
-  close(): Promise<void>;
-}
-
-/** SQLite, and PostgreSQL where there is a `DATABASE_URL`. */
+/** SQLite, and PostgreSQL if there is one. */
 export function drizzleStores(): readonly DrizzleStore[] {
-  const url = process.env.DATABASE_URL;
-  return url === undefined ? [sqliteStore()] : [sqliteStore(), postgresStore(url)];
+  return [...(hasSqlite ? [sqliteStore()] : []), ...(hasPostgres ? [postgresStore()] : [])];
 }
 
 function sqliteStore(): DrizzleStore {
-  return storeOf('Drizzle on SQLite', 'sqlite', sqliteTables, async logger => {
-    const database = await openSqlJs();
-    return {
-      db: drizzleSqlJs(database, { logger }) as unknown as AnyDatabase,
-      run: async statement => database.run(statement),
-      close: async () => database.close(),
-    };
-  });
+  return storeOf('Drizzle on SQLite', 'sqlite', sqliteTables, openSqlite);
 }
 
-function postgresStore(url: string): DrizzleStore {
-  return storeOf('Drizzle on PostgreSQL', 'postgres', pgTables, async logger => {
-    const pool = new pg.Pool({ connectionString: url, options: `-c search_path=${SCHEMA}`, max: 2 });
-    await pool.query(`DROP SCHEMA IF EXISTS ${SCHEMA} CASCADE; CREATE SCHEMA ${SCHEMA}`);
-    return {
-      db: drizzlePg(pool, { logger }) as unknown as AnyDatabase,
-      run: statement => pool.query(statement),
-      close: () => pool.end(),
-    };
-  });
+function postgresStore(): DrizzleStore {
+  return storeOf('Drizzle on PostgreSQL', 'postgres', pgTables, () => openPostgres(SCHEMA, 2));
 }
 
 function storeOf<Tables extends WorldTables>(
   name: string,
   dialect: 'sqlite' | 'postgres',
   tables: Tables,
-  connect: (logger: Logger) => Promise<Connection>,
+  connect: () => Promise<Database>,
 ): DrizzleStore<Tables> {
   const entities = entitiesOf(tables);
-  let connection: Connection;
+  let connection: Database & { db: AnyDatabase };
   let queries: { sql: string; parameters: readonly unknown[] }[] = [];
   // Drizzle would keep it as text in SQLite's decimals; other drivers, and SQLite's other numbers, as null.
   const stored = (row: object) =>
@@ -100,11 +75,13 @@ function storeOf<Tables extends WorldTables>(
       return connection.db;
     },
     open: async () => {
-      connection = await connect({
+      const database = await connect();
+      const logger: Logger = {
         logQuery: (text, parameters) => {
           queries.push({ sql: text, parameters });
         },
-      });
+      };
+      connection = { ...database, db: database.drizzle(logger) as AnyDatabase };
       for (const statement of createTables(dialect)) await connection.run(statement);
     },
     fill: async data => {

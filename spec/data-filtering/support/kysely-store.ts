@@ -1,8 +1,7 @@
 import { entityEquality, instancesOf, registerEntities } from 'koa-oso/kysely';
-import { type ColumnType, Kysely, type LogEvent, PostgresDialect, SqliteDialect, sql } from 'kysely';
-import pg from 'pg';
+import { type ColumnType, Kysely, type LogEvent, sql } from 'kysely';
 import type { Entity } from '../../../src/data-filtering/schema.js';
-import { forKysely, openSqlJs } from '../../support/sql-js.js';
+import { type Database, hasPostgres, hasSqlite, openPostgres, openSqlite } from '../../support/databases.js';
 import type { Store } from './store.js';
 import { createTables, storeInfinities, tableNames } from './tables.js';
 import { description, ENTITY_NAMES, type EntityName, isThere, type Rows, schema } from './world.js';
@@ -60,32 +59,25 @@ export interface KyselyStore extends Store {
 
 export const SCHEMA = 'koa_oso_spec_kysely';
 
-/** PostgreSQL where there is a `DATABASE_URL`, and SQLite. */
+/** SQLite, and PostgreSQL if there is one. */
 export function kyselyStores(): readonly KyselyStore[] {
-  const url = process.env.DATABASE_URL;
-  return url === undefined ? [sqliteStore()] : [sqliteStore(), postgresStore(url)];
+  return [...(hasSqlite ? [sqliteStore()] : []), ...(hasPostgres ? [postgresStore()] : [])];
 }
 
-export function sqliteStore(): KyselyStore {
-  return storeOf('Kysely on SQLite', 'sqlite', async log => {
-    const database = forKysely(await openSqlJs());
-    return new Kysely<WorldDatabase>({ dialect: new SqliteDialect({ database }), log });
-  });
+function sqliteStore(): KyselyStore {
+  return storeOf('Kysely on SQLite', 'sqlite', openSqlite);
 }
 
-export function postgresStore(url: string): KyselyStore {
-  return storeOf('Kysely on PostgreSQL', 'postgres', async log => {
-    const pool = new pg.Pool({ connectionString: url, options: `-c search_path=${SCHEMA}`, max: 2 });
-    await pool.query(`DROP SCHEMA IF EXISTS ${SCHEMA} CASCADE; CREATE SCHEMA ${SCHEMA}`);
-    return new Kysely<WorldDatabase>({ dialect: new PostgresDialect({ pool }), log });
-  });
+function postgresStore(): KyselyStore {
+  return storeOf('Kysely on PostgreSQL', 'postgres', () => openPostgres(SCHEMA, 2));
 }
 
 function storeOf(
   name: string,
   dialect: 'sqlite' | 'postgres',
-  connect: (log: (event: LogEvent) => void) => Promise<Kysely<WorldDatabase>>,
+  connect: () => Promise<Database>,
 ): KyselyStore {
+  let database: Database;
   let db: Kysely<WorldDatabase>;
   let queries: { sql: string; parameters: readonly unknown[] }[] = [];
   // All rows of a table at once: they may refer to each other.
@@ -109,9 +101,11 @@ function storeOf(
       return db;
     },
     open: async () => {
-      db = await connect(({ query }) => {
+      database = await connect();
+      const log = ({ query }: LogEvent) => {
         queries.push({ sql: query.sql, parameters: query.parameters });
-      });
+      };
+      db = new Kysely<WorldDatabase>({ dialect: database.kysely(), log });
       for (const statement of createTables(dialect)) await sql.raw(statement).execute(db);
     },
     fill: async data => {
@@ -145,7 +139,10 @@ function storeOf(
     },
     statements: () => takeQueries().map(query => query.sql),
     queries: takeQueries,
-    close: () => db.destroy(),
+    close: async () => {
+      await db.destroy();
+      await database.close();
+    },
   };
 }
 

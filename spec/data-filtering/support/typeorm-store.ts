@@ -10,11 +10,16 @@ import {
 } from 'typeorm';
 import type { Entity, EntityRelation, Field } from '../../../src/data-filtering/schema.js';
 import { entityEquality, registerEntities } from '../../../src/data-filtering/typeorm/index.js';
+import { driver } from '../../support/databases.js';
 import type { Engine, Store } from './store.js';
 import { CREATE_COLLATION, collationOf, storeInfinities } from './tables.js';
 import { COLLATED, type Data, ENTITY_NAMES, type Rows, schema } from './world.js';
 
 const { DATABASE_URL } = process.env;
+
+/** SQLite in memory. */
+export const sqlite: DataSourceOptions =
+  driver === 'better-sqlite3' ? { type: 'better-sqlite3', database: ':memory:' } : { type: 'sqljs' };
 
 /** Whether the specs run on PostgreSQL, and not on SQLite. */
 export const isPostgres = Boolean(DATABASE_URL);
@@ -51,7 +56,7 @@ export async function openDataSource(
   const namespace = `${SCHEMA}_${name}`;
   const connection: DataSourceOptions = DATABASE_URL
     ? { type: 'postgres', url: DATABASE_URL, schema: namespace }
-    : { type: 'sqljs' };
+    : sqlite;
   const dataSource = new DataSource({ ...connection, entities, logger, logging: logger && ['query'] });
   await dataSource.initialize();
   if (DATABASE_URL) {

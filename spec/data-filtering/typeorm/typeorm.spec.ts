@@ -5,6 +5,7 @@ import { Brackets, DataSource, type ObjectLiteral, SelectQueryBuilder } from 'ty
 import { registerEntities } from '../../../src/data-filtering/typeorm/index.js';
 import { KoaOsoError } from '../../../src/errors.js';
 import { CompiledOso } from '../../../src/polar/index.js';
+import { driver } from '../../support/databases.js';
 import type { Engine } from '../support/store.js';
 import { isPostgres, TypeormStore } from '../support/typeorm-store.js';
 import { Expense, Line, Membership, Organization, Tag, User } from '../support/world.js';
@@ -518,6 +519,6 @@ describe('registerEntities of TypeORM', () => {
   });
 
   it(`runs on ${isPostgres ? 'PostgreSQL' : 'SQLite'}`, () => {
-    expect(store.dataSource.options.type).to.equal(isPostgres ? 'postgres' : 'sqljs');
+    expect(store.dataSource.options.type).to.equal(isPostgres ? 'postgres' : (driver ?? 'sqljs'));
   });
 });

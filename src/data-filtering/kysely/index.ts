@@ -297,7 +297,10 @@ function bound(dialect: SqlDialect, { type }: Field, value: unknown): Sql {
   }
   if (type.kind === 'integer' && Math.abs(value as number) > MAX_INT4) return sql`${sql.val(value)}::bigint`;
   // Without its type a parameter takes that of the column; a column of whole days would cut it.
-  return value instanceof Date ? sql`${sql.val(postgresTimestamp(value))}::timestamptz` : sql.val(value);
+  // It is cast from text: postgres.js makes a Date of what it sends as a timestamp, and knows not all moments that there are.
+  return value instanceof Date
+    ? sql`${sql.val(postgresTimestamp(value))}::text::timestamptz`
+    : sql.val(value);
 }
 
 const MAX_INT4 = 2 ** 31 - 1;
@@ -351,6 +354,8 @@ function convert({ type }: Field, value: unknown): unknown {
   switch (type.kind) {
     case 'integer':
     case 'number':
+      // PGlite reads whole numbers as bigint that a number does not hold.
+      if (typeof value === 'bigint') return Number(value);
       return typeof value === 'string' ? numberOf(value) : value;
     case 'bigint':
       return typeof value === 'bigint' || Number.isSafeInteger(value) ? String(value) : value;
