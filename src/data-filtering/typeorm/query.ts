@@ -14,13 +14,14 @@ let count = 0;
 export class Parameters {
   readonly #prefix = `${PREFIX}_${++count}`;
   readonly values: Record<string, unknown[]> = {};
+  #count = 0;
 
   /**
    * @returns what stands for the values in SQL, separated by commas. Even one is passed as a list: TypeORM writes numbers
    *   that stand alone into SQLite's SQL
    */
   add(values: readonly unknown[]): string {
-    const name = `${this.#prefix}_${Object.keys(this.values).length}`;
+    const name = `${this.#prefix}_${this.#count++}`;
     this.values[name] = [...values];
     return `:...${name}`;
   }

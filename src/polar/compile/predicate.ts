@@ -129,7 +129,7 @@ function tryRules(
   return tryEach(machine, rules, (trying, rule) => {
     trying.continuation = continuation;
     const step = rule.enter(trying, args, choices, rule[start]);
-    if (call !== undefined) trying.calls?.set(trying.frame, call);
+    if (call !== undefined) trying.frame.call = call;
     return step;
   });
 }

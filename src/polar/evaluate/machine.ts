@@ -13,7 +13,10 @@ import { isSliceOver, nextTurn } from './turns.js';
 export type Step = (machine: Machine) => Step;
 
 /** The variables of one rule that is being tried: its arguments first, then its other variables. */
-export type Frame = Value[];
+export interface Frame extends Array<Value> {
+  /** The call by which the rule is tried, if there are unknown values. */
+  call?: Call;
+}
 
 /** Makes a term's value from the variables of a rule. */
 export type Build = (frame: Frame) => Value;
@@ -101,7 +104,8 @@ const STEPS_PER_LOOK = 256;
 const LOG_PARTS_PER_STEP = 4;
 
 const STOP: Step = () => STOP;
-const NO_FRAME: Frame = [];
+// It has what other frames have, so that nothing is read from Object.prototype.
+const NO_FRAME: Frame = Object.assign<Frame, { call: undefined }>([], { call: undefined });
 
 /** Evaluates one query. */
 export class Machine implements Meter, Pace {
@@ -110,8 +114,6 @@ export class Machine implements Meter, Pace {
   readonly hasUnknowns: boolean;
   /** Told what the steps of a policy's twin do. */
   readonly trace: Trace | undefined;
-  /** By which call each rule is tried; undefined where there are no unknown values. */
-  readonly calls: WeakMap<Frame, Call> | undefined;
   /** Rules that are known to call themselves for what a relation of an unknown row leads to. */
   recursive: ReadonlySet<string> | undefined;
   /** Where the policy is: what the condition or parameter says that is being tested, if it can ask something of unknown values. */
@@ -155,7 +157,6 @@ export class Machine implements Meter, Pace {
     this.host = host;
     this.#budget = budget;
     this.hasUnknowns = hasUnknowns;
-    this.calls = hasUnknowns ? new WeakMap() : undefined;
     this.#relations = relations;
     this.trace = trace;
   }

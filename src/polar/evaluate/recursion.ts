@@ -32,8 +32,8 @@ const MAX_CALLERS = 50;
  * itself, that is noted: it holds of all rows from which the relation leads, step by step, to one of which it holds otherwise.
  */
 export function callWithUnknowns(machine: Machine, rules: Rules, args: readonly Value[], next: Step): Step {
-  const { calls, recursive } = machine;
-  const caller = calls?.get(machine.frame);
+  const { recursive } = machine;
+  const caller = machine.frame.call;
   const row = rowIn(args);
   const tryAll = (trying: Machine): Step =>
     rules.tryAll(trying, args, next, { rules: rules.key, args, at: row?.at, caller, recursion: undefined });
