@@ -178,6 +178,7 @@ describe('floods of values in lists', () => {
       isNotNull: () => 1,
       exists: () => 1,
       reaches: () => 1,
+      inRows: () => 1,
     };
     const column = { row: { entity: {}, number: 0 }, field: { column: 'name', nullable: true } } as Column;
     const condition = or(

@@ -163,6 +163,10 @@ function testsOf(rowsOf: CheckedArrays): Translation<Test> {
         ? values.every(value => compare(held, '!=', value, false))
         : values.some(value => compare(held, '=', value, false));
     },
+    inRows: (columns, values) => rows => {
+      const held = columns.map(column => fieldOf(rows, column));
+      return values.some(row => held.every((value, at) => compare(value, '=', row[at], false)));
+    },
     readable: column => rows => isReadable(fieldOf(rows, column), column.field.type),
     isNull: column => rows => fieldOf(rows, column) == null,
     isNotNull: column => rows => fieldOf(rows, column) != null,

@@ -38,6 +38,8 @@ export type Condition =
     }
   /** The column has one of the values; or one, that is not null, that is none of them. */
   | { readonly kind: 'in' | 'notIn'; readonly column: Column; readonly values: readonly unknown[] }
+  /** The columns have the values of one of the rows, each value in its column. */
+  | InRows
   /** What is not null here can be read as well. */
   | { readonly kind: 'isNull' | 'isNotNull'; readonly column: Column }
   /** Whether the column is null, or holds a value that policies can read; see {@link Field.mayFail}. */
@@ -58,6 +60,14 @@ export type Condition =
       readonly condition: Condition;
     }
   | Reach;
+
+/** Several columns, and the values that they may have together. */
+export interface InRows {
+  readonly kind: 'inRows';
+  readonly columns: readonly Column[];
+  /** Text and numbers. */
+  readonly rows: readonly (readonly unknown[])[];
+}
 
 /** Whether a relation leads from a row, step by step or not at all, to one for which `base` holds. */
 export interface Reach {
@@ -97,7 +107,7 @@ function combine(kind: 'and' | 'or', conditions: readonly Condition[]): Conditio
     else if (condition.kind !== changesNothing) given.push(condition);
   }
   if (given.length < 2) return given[0] ?? (kind === 'and' ? always : never);
-  let parts: readonly Condition[] = given;
+  let parts: readonly Condition[] = kind === 'or' ? inRows(given) : given;
   for (let pass = 0; pass < MAX_PASSES; pass++) {
     const fewer = bringTogether(kind, parts);
     if (fewer.length === parts.length) break;
@@ -178,6 +188,98 @@ function mergeParts(kind: 'and' | 'or', parts: readonly Part[]): Condition {
   for (const part of parts as readonly ListOfValues[]) for (const value of valuesOf(part)) values.add(value);
   if (values.size === valuesOf(first).length) return first;
   return { kind: kind === 'or' ? 'in' : 'notIn', column: first.column, values: [...values] };
+}
+
+/** Fewer alternatives than this are written out. */
+const MIN_ROWS = 3;
+/** More rows than this are not made of lists that one alternative has for several columns. */
+const MAX_PRODUCT = 1_000;
+
+/** An alternative as the values that some columns may have together, and what has to hold besides. */
+interface Tabled {
+  readonly columns: readonly Column[];
+  readonly rows: readonly (readonly unknown[])[];
+  readonly others: readonly Condition[];
+}
+
+/**
+ * Alternatives in which several columns differ together, as the two of a composite key do, become one list of rows. Those that
+ * have every value of the one column with every value of the other are left to become two lists of values.
+ */
+function inRows(alternatives: readonly Condition[]): readonly Condition[] {
+  if (alternatives.length < MIN_ROWS) return alternatives;
+  const result: (Condition | Tabled[])[] = [];
+  const bySubject = new Map<string, Tabled[]>();
+  for (const alternative of alternatives) {
+    const tabled = tabledOf(alternative);
+    if (tabled === undefined) {
+      result.push(alternative);
+      continue;
+    }
+    const { columns, others } = tabled;
+    const subject = shortened(`${columns.map(keyOfColumn).join()}: ${others.map(keyOf).join(' and ')}`);
+    const known = bySubject.get(subject);
+    if (known !== undefined) known.push(tabled);
+    else {
+      const group = [tabled];
+      bySubject.set(subject, group);
+      result.push(group);
+    }
+  }
+  const grouped = [...bySubject.values()];
+  if (grouped.every(({ length }) => length === 1)) return alternatives;
+  return result.flatMap(each => (Array.isArray(each) ? fromRows(each) : [each as Condition]));
+}
+
+function tabledOf(alternative: Condition): Tabled | undefined {
+  const parts = alternative.kind === 'and' ? alternative.conditions : [alternative];
+  const columns: Column[] = [];
+  const others: Condition[] = [];
+  let rows: readonly (readonly unknown[])[] = [[]];
+  for (const part of parts) {
+    const isTable = part.kind === 'inRows';
+    if (!isTable && !(isListOfValues('or', part) && isPlain(part.column))) {
+      others.push(part);
+      continue;
+    }
+    const [added, values] = isTable
+      ? [part.columns, part.rows]
+      : [[part.column], valuesOf(part).map(value => [value])];
+    if (rows.length > 1 && values.length > 1 && rows.length * values.length > MAX_PRODUCT) return undefined;
+    columns.push(...added);
+    rows = rows.flatMap(row => values.map(more => [...row, ...more]));
+  }
+  return columns.length < 2 || columns.length > MAX_PARTS ? undefined : { columns, rows, others };
+}
+
+/** Whether the values of a column can be listed beside those of others. Text that may fail is a day. */
+function isPlain({ field: { type, mayFail } }: Column): boolean {
+  return PLAIN.has(type?.kind) && !(type.kind === 'text' && mayFail === true);
+}
+
+const PLAIN: ReadonlySet<string | undefined> = new Set(['integer', 'number', 'bigint', 'uuid', 'text']);
+
+function fromRows(group: readonly Tabled[]): readonly Condition[] {
+  const [{ columns, others }] = group as readonly [Tabled];
+  const rows = new Map<string, readonly unknown[]>();
+  for (const tabled of group) for (const row of tabled.rows) rows.set(JSON.stringify(row), row);
+  const distinct = columns.map((_, at) => new Set([...rows.values()].map(row => row[at])));
+  const varying = distinct.filter(({ size }) => size > 1).length;
+  const isProduct = distinct.reduce((product, { size }) => product * size, 1) === rows.size;
+  if (isProduct || varying < 2 || rows.size < MIN_ROWS) {
+    const lists = columns.map((column, at) => listOf(column, [...(distinct[at] as Set<unknown>)]));
+    if (isProduct) return [and([...others, ...lists])];
+    return [...rows.values()].map(row =>
+      and([...others, ...columns.map((column, at) => listOf(column, [row[at]]))]),
+    );
+  }
+  return [and([...others, { kind: 'inRows', columns, rows: [...rows.values()] }])];
+}
+
+function listOf(column: Column, values: readonly unknown[]): Condition {
+  return values.length === 1
+    ? { kind: 'compare', column, operator: '=', value: values[0] }
+    : { kind: 'in', column, values };
 }
 
 const DUAL = { and: 'or', or: 'and' } as const;
@@ -270,6 +372,8 @@ function makeKey(condition: Condition): string {
     case 'in':
     case 'notIn':
       return `${keyOfColumn(condition.column)} ${condition.kind} ${condition.values.map(keyOfValue).join(',')}`;
+    case 'inRows':
+      return `${condition.columns.map(keyOfColumn).join()} in ${JSON.stringify(condition.rows)}`;
     case 'isNotNull':
       return `${condition.kind} ${keyOfColumn(condition.column)} ${condition.column.field.mayFail}`;
     case 'isNull':
@@ -396,6 +500,8 @@ function findsIn(condition: Condition, row: RowVariable): boolean {
     case 'exists':
     case 'notExists':
       return condition.from.number === row.number || speaksOf(condition.condition, row);
+    case 'inRows':
+      return condition.columns.some(column => column.row.number === row.number);
     case 'reaches':
     case 'reachesNone':
       return condition.key.some(column => column.row.number === row.number);
@@ -447,6 +553,12 @@ function negated(condition: Condition): Condition {
       return or([{ ...condition, kind: 'notIn' }, whereNull(condition.column)]);
     case 'notIn':
       return or([{ ...condition, kind: 'in' }, whereNull(condition.column)]);
+    case 'inRows':
+      return and(
+        condition.rows.map(row =>
+          or(condition.columns.map((column, at) => negate(listOf(column, [row[at]])))),
+        ),
+      );
     case 'isNull':
       return { ...condition, kind: 'isNotNull' };
     case 'isNotNull':
@@ -544,6 +656,8 @@ function measure(condition: Condition): Size {
     case 'in':
     case 'notIn':
       return { parts: 1, values: condition.values.length };
+    case 'inRows':
+      return { parts: 1, values: condition.rows.length * condition.columns.length };
     case 'exists':
     case 'notExists': {
       const { parts, values } = sizeOf(condition.condition);

@@ -138,6 +138,11 @@ export function sqlTranslation<Sql>(pieces: SqlPieces<Sql>): Translation<Sql> {
       const isOne = isOneOf(pieces, column, field, operand, asked);
       return field.type.kind === 'boolean' ? all([isOne, readableIn(column, { readable })]) : isOne;
     },
+    inRows: (columns, rows) => {
+      const asked = rows.filter(row => row.every(canBeAsked));
+      if (asked.length === 0) return sql`1 = 0`;
+      return areRows(pieces, columns, columns.map(operandOf), asked);
+    },
     isNull: column => sql`${nameOf(column)} is null`,
     isNotNull: column => sql`${nameOf(column)} is not null`,
     readable,
@@ -251,6 +256,56 @@ function oneOf<Sql>(
         )
       : sql`select value from json_each(${pieces.text(json)})`;
   return operand => (negated ? sql`${operand} not in (${list()})` : sql`${operand} in (${list()})`);
+}
+
+/**
+ * Whether columns have together the values of one of the rows. PostgreSQL has to be told the types of what it makes rows of, and
+ * those of the columns are not known: there, they are compared as text, and each by itself besides, for which there may be an index.
+ *
+ * @returns undefined if that cannot be said exactly
+ */
+function areRows<Sql>(
+  pieces: SqlPieces<Sql>,
+  columns: readonly Column[],
+  operands: readonly Sql[],
+  rows: readonly (readonly unknown[])[],
+): Sql | undefined {
+  const { dialect, sql } = pieces;
+  const list = (parts: readonly Sql[]) => pieces.join(parts, sql`, `);
+  const listed = (row: readonly unknown[]) =>
+    row.map((value, at) => {
+      const { field, row: of } = columns[at] as Column;
+      return pieces.listed?.(field, of.entity, value) ?? value;
+    });
+  const tables = rows.map(listed);
+  const compared = columns.map(({ field }, at) => exact(pieces, field, operands[at] as Sql));
+  if (dialect === 'sqlite') {
+    if (sqliteJson(tables.flat()) === undefined) return undefined;
+    const items = [
+      sql`json_extract(value, '$[0]')`,
+      sql`json_extract(value, '$[1]')`,
+      sql`json_extract(value, '$[2]')`,
+      sql`json_extract(value, '$[3]')`,
+    ];
+    const all = list(items.slice(0, columns.length));
+    return sql`(${list(compared)}) in (select ${all} from json_each(${pieces.text(JSON.stringify(tables))}))`;
+  }
+  // A number may be written in several ways.
+  if (columns.some(({ field }) => field.type.kind === 'number')) return undefined;
+  const texts = compared.map((operand, at) =>
+    (columns[at] as Column).field.type.kind === 'text' ? operand : sql`cast(${operand} as text)`,
+  );
+  const arrays = columns.map((_, at) => {
+    const array = postgresArray(tables.map(row => String(row[at])));
+    return sql`cast(${pieces.text(array)} as text[])`;
+  });
+  const each = columns.flatMap((column, at) => {
+    if (column.field.type.kind === 'text') return [];
+    const values = [...new Set(rows.map(row => row[at]))];
+    return [oneOf(pieces, column, values, false)(operands[at] as Sql)];
+  });
+  const together = sql`(${list(texts)}) in (select * from unnest(${list(arrays)}))`;
+  return pieces.join([...each, together], sql` and `);
 }
 
 const MAX_INT4 = 2 ** 31 - 1;

@@ -15,7 +15,7 @@ import { isOfFew, isUncorrelated } from './uncorrelated.js';
 
 /**
  * What one query builder needs to know to express a {@link Condition}: how it says each of its parts. An adapter for
- * another one is these twelve functions, a schema, and a query that they are put into.
+ * another one is these thirteen functions, a schema, and a query that they are put into.
  *
  * @typeParam Sql what the query builder takes as a part of a WHERE clause
  */
@@ -39,6 +39,11 @@ export interface Translation<Sql> {
    * @param negated that it is none of them; of values that are readable
    */
   in(column: Column, values: readonly unknown[], negated: boolean): Sql;
+  /**
+   * The columns have the values of one of the rows: text and numbers, to be bound as few parameters; undefined if there is no
+   * way to say it, and each row is to be an alternative.
+   */
+  inRows(columns: readonly Column[], rows: readonly (readonly unknown[])[]): Sql | undefined;
   isNull(column: Column): Sql;
   isNotNull(column: Column): Sql;
   /** Whether policies can read a value that is not null; undefined if they can read all that the database keeps there. */
@@ -102,6 +107,11 @@ function express<Sql>(condition: Condition, translation: Translation<Sql>, inOr 
       const kept = values.map(value => stored(column, value));
       return translation.in(column, kept, condition.kind === 'notIn');
     }
+    case 'inRows': {
+      const { columns, rows } = condition;
+      const kept = rows.map(row => row.map((value, at) => stored(columns[at] as Column, value)));
+      return translation.inRows(columns, kept) ?? expressRows(columns, kept, translation);
+    }
     case 'isNull':
       return translation.isNull(condition.column);
     case 'isNotNull': {
@@ -150,6 +160,17 @@ function express<Sql>(condition: Condition, translation: Translation<Sql>, inOr 
       return condition.kind === 'reaches' ? reaches : translation.not(reaches);
     }
   }
+}
+
+function expressRows<Sql>(
+  columns: readonly Column[],
+  rows: readonly (readonly unknown[])[],
+  translation: Translation<Sql>,
+): Sql {
+  const alternatives = rows.map(row =>
+    translation.and(columns.map((column, at) => translation.compare(column, '=', row[at], false))),
+  );
+  return inGroups(alternatives, any => translation.or(any), translation);
 }
 
 /** SQLite takes no expression that is a thousand deep, and `a and b and c` is deeper by one with each part. */
@@ -245,17 +266,16 @@ function compares(condition: Condition, column: Column): boolean {
     const isJoined = relation.join.some(join => join.from.column === column.field.column);
     return isJoined && from.number === column.row.number && !column.field.mayFail;
   }
+  if (condition.kind === 'inRows') return condition.columns.some(each => isSame(each, column));
   if (condition.kind === 'reaches') {
-    return (
-      !column.field.mayFail &&
-      condition.key.some(
-        key => key.row.number === column.row.number && key.field.column === column.field.column,
-      )
-    );
+    return !column.field.mayFail && condition.key.some(key => isSame(key, column));
   }
   if (condition.kind !== 'compare' && condition.kind !== 'in' && condition.kind !== 'notIn') return false;
-  const { row, field } = condition.column;
-  return row.number === column.row.number && field.column === column.field.column;
+  return isSame(condition.column, column);
+}
+
+function isSame(left: Column, right: Column): boolean {
+  return left.row.number === right.row.number && left.field.column === right.field.column;
 }
 
 function stored({ field }: Column, value: unknown): unknown {

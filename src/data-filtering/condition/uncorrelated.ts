@@ -29,6 +29,8 @@ export function isUncorrelated(condition: Condition, to: RowVariable): boolean {
         if (!inside.has(part.from.number)) return false;
         inside.add(part.to.number);
         return speaksOfInside(part.condition);
+      case 'inRows':
+        return part.columns.every(({ row }) => inside.has(row.number));
       case 'reaches':
       case 'reachesNone':
         return part.key.every(({ row }) => inside.has(row.number));
@@ -57,6 +59,8 @@ export function isOfFew(condition: Condition): boolean {
         condition.negated !== true &&
         tellsMuch(condition.column.field.type.kind)
       );
+    case 'inRows':
+      return true;
     case 'in':
       return tellsMuch(condition.column.field.type.kind);
     case 'exists':
