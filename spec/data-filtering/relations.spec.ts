@@ -145,6 +145,19 @@ describe('the relations that one question follows', () => {
         return { oso, ask };
       }
 
+      it('are not left on the rows', async () => {
+        const oso = store.oso(ENGINES.CompiledOso) as CompiledOso;
+        await oso.loadStr(POLICY);
+        const [expense] = (await store.load()).Expense.filter(({ id }) => id === 3);
+        const bob = (await store.load()).User.find(({ id }) => id === 'bob');
+        const before = JSON.stringify([expense, bob]);
+        for (const action of Object.keys(STATEMENTS)) {
+          expect(await oso.isAllowed(bob, action, expense), action).to.equal(true);
+          expect(await oso.batch().isAllowed(bob, action, expense), action).to.equal(true);
+        }
+        expect(JSON.stringify([expense, bob])).to.equal(before);
+      });
+
       it('are loaded again by the next question', async () => {
         const oso = store.oso(ENGINES.CompiledOso);
         await oso.loadStr(POLICY);

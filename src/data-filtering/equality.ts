@@ -17,10 +17,19 @@ export function equalityOf(
   schema: () => Schema,
   otherwise: (left: unknown, right: unknown) => unknown = defaultEqualityFn,
 ): EqualityFn {
+  const entities = new WeakMap<object, { readonly entity: Entity | undefined }>();
+  const entityOfClass = (cls: object): Entity | undefined => {
+    let known = entities.get(cls);
+    if (known === undefined) {
+      known = { entity: entityOf(schema(), cls) };
+      entities.set(cls, known);
+    }
+    return known.entity;
+  };
   const equals: EqualityFn = (left, right) => {
     if (isObject(left) && isObject(right)) {
       const cls = constructorOf(left);
-      const entity = entityOf(schema(), cls);
+      const entity = cls && entityOfClass(cls);
       if (entity !== undefined && constructorOf(right) === cls) return haveSameKey(entity, left, right);
     }
     return otherwise(left, right) as boolean;

@@ -1,6 +1,7 @@
 import type { Relation } from 'oso';
 import { constructorOf } from '../guard/class-of.js';
 import { define, propertyOf } from '../guard/own-properties.js';
+import { isThenable } from '../polar/values/host.js';
 import { type RelationSource, RowReference } from '../polar/values/relations.js';
 import type { Lookup } from './lookup.js';
 import { FollowedRelation, fieldsOf, isByKey, isExact, RelationOf } from './related.js';
@@ -52,6 +53,8 @@ export class LoadedRows implements RelationSource {
   readonly #byRelation = new Map<EntityRelation, Loaded>();
   /** Rows by their keys. */
   readonly #byKey = new Map<Entity, Loaded>();
+  /** What was found for the relations of a row. A policy asks for the same again and again. */
+  readonly #answers = new Map<object, Map<FollowedRelation, unknown>>();
   /** What foreign keys lead to, if it is not loaded, by its key. */
   readonly #references = new Map<Entity, Loaded>();
   /** Lists of rows that came together: what one is asked for, the others are taken to be asked for as well. */
@@ -70,7 +73,20 @@ export class LoadedRows implements RelationSource {
   }
 
   follow(owner: object, followed: Relation): unknown {
-    return followed instanceof FollowedRelation ? this.related(followed.of(owner)) : undefined;
+    if (!(followed instanceof FollowedRelation)) return undefined;
+    let answers = this.#answers.get(owner);
+    const known = answers?.get(followed);
+    if (known !== undefined) return known;
+    const found = this.related(followed.of(owner));
+    // What is being loaded is another thing once it is loaded.
+    if (!isThenable(found) || found instanceof RowReference) {
+      if (answers === undefined) {
+        answers = new Map();
+        this.#answers.set(owner, answers);
+      }
+      answers.set(followed, found);
+    }
+    return found;
   }
 
   /**

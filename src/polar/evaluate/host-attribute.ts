@@ -41,6 +41,9 @@ export function readAttribute(
   if (receiver instanceof RowReference && receiver.knows(attribute.name) && !hasArguments(attribute)) {
     return readAttribute(machine, receiver.key, attribute, placeOf, found);
   }
+  if (receiver instanceof RowReference && receiver.loaded !== undefined) {
+    return readAttribute(machine, receiver.loaded.row, attribute, placeOf, found);
+  }
   if (isThenable(receiver)) {
     return machine.suspend(receiver, awaited => readAttribute(machine, awaited, attribute, placeOf, found));
   }

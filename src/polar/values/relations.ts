@@ -21,7 +21,13 @@ export interface RelationSource {
  * loaded only if more is asked of it: to `await` it is to load it.
  */
 export abstract class RowReference implements PromiseLike<unknown> {
-  #row: Promise<unknown> | undefined;
+  #loading: Promise<unknown> | undefined;
+  #loaded: { readonly row: unknown } | undefined;
+
+  /** The row, once it is loaded. */
+  get loaded(): { readonly row: unknown } | undefined {
+    return this.#loaded;
+  }
 
   /** An instance of the row's own class that holds nothing but the key. */
   abstract readonly key: object;
@@ -36,8 +42,11 @@ export abstract class RowReference implements PromiseLike<unknown> {
     onFulfilled?: ((row: unknown) => Value | PromiseLike<Value>) | null,
     onRejected?: ((reason: unknown) => Reason | PromiseLike<Reason>) | null,
   ): Promise<Value | Reason> {
-    this.#row ??= this.load();
-    return this.#row.then(onFulfilled, onRejected);
+    this.#loading ??= this.load().then(row => {
+      this.#loaded = { row };
+      return row;
+    });
+    return this.#loading.then(onFulfilled, onRejected);
   }
 
   /** What `print` shows. */
