@@ -6,6 +6,7 @@ import { ExpenseController } from './controllers/expense-controller.js';
 import { OrganizationController } from './controllers/organization-controller.js';
 import { ReminderController } from './controllers/reminder-controller.js';
 import { SessionController } from './controllers/session-controller.js';
+import { TeamController } from './controllers/team-controller.js';
 import { errorsAsJson } from './errors-as-json.js';
 import { reportRouter } from './report-router.js';
 import { session } from './session.js';
@@ -21,7 +22,13 @@ export function createApp(koaOso: KoaOso): Koa {
 
   app.use(reportRouter.routes());
   useKoaServer(app, {
-    controllers: [ExpenseController, OrganizationController, ReminderController, SessionController],
+    controllers: [
+      ExpenseController,
+      OrganizationController,
+      ReminderController,
+      SessionController,
+      TeamController,
+    ],
     // Errors go on to errorsAsJson.
     defaultErrorHandler: false,
     validation: { whitelist: true, forbidNonWhitelisted: true },

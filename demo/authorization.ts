@@ -9,6 +9,7 @@ import { Expense } from './entities/expense.js';
 import { Membership } from './entities/membership.js';
 import { Organization } from './entities/organization.js';
 import { Reminder } from './entities/reminder.js';
+import { Team } from './entities/team.js';
 import { User } from './entities/user.js';
 import { userOf } from './session.js';
 
@@ -31,7 +32,7 @@ const POLICY = fileURLToPath(new URL('../../demo/policy.polar', import.meta.url)
 export async function expenseOso(oso: Oso = new CompiledOso()): Promise<KoaOso> {
   // Before the policy is loaded, so that its rules find their classes, and Request among them.
   const koaOso = new KoaOso({ oso, getActor: userOf, unauthorizedAction: refuse, checkRead: true });
-  registerEntities(oso, database, [Expense, Membership, Organization, Reminder, User]);
+  registerEntities(oso, database, [Expense, Membership, Organization, Reminder, Team, User]);
   await oso.loadFiles([POLICY]);
   return koaOso;
 }

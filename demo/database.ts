@@ -4,6 +4,7 @@ import { Expense } from './entities/expense.js';
 import { Membership } from './entities/membership.js';
 import { Organization } from './entities/organization.js';
 import { Reminder } from './entities/reminder.js';
+import { Team } from './entities/team.js';
 import { User } from './entities/user.js';
 import { seed } from './seed.js';
 
@@ -19,7 +20,7 @@ const connection: DataSourceOptions = DATABASE_URL
 /** The database in memory, or the PostgreSQL server that `DATABASE_URL` names. */
 export const database = new DataSource({
   ...connection,
-  entities: [Credential, Expense, Membership, Organization, Reminder, User],
+  entities: [Credential, Expense, Membership, Organization, Reminder, Team, User],
 });
 
 /** Connects, and begins anew with the seeds. */

@@ -37,7 +37,10 @@ export async function expenseList(
   }
   const direction = sort.startsWith('-') ? 'DESC' : 'ASC';
   query.orderBy(`Expense.${sort.replace('-', '')}`, direction).addOrderBy('Expense.id', direction);
-  query.leftJoinAndSelect('Expense.owner', 'owner').leftJoinAndSelect('Expense.organization', 'organization');
+  query
+    .leftJoinAndSelect('Expense.owner', 'owner')
+    .leftJoinAndSelect('Expense.organization', 'organization')
+    .leftJoinAndSelect('Expense.team', 'team');
 
   const { rows, ...page } = await pageOf(query, paging);
   return { expenses: rows.map(expenseView), ...page };

@@ -7,7 +7,7 @@ import { idIn } from './organizations.js';
 export const expenses = database.getRepository(Expense);
 
 /** With an expense comes what the policy looks at. */
-const WHAT_THE_POLICY_READS = { owner: true, organization: true };
+const WHAT_THE_POLICY_READS = { owner: true, organization: true, team: true };
 
 /** The expense that the path names by its id. */
 export async function expenseOf(ctx: Context): Promise<Expense | null> {

@@ -19,15 +19,28 @@ resource Organization {
   "member" if "admin";
 }
 
+# Teams are parts of teams: whoever leads one leads all that are in it, however deep.
+resource Team {
+  permissions = ["read"];
+  roles = ["lead"];
+  relations = { parent: Team, organization: Organization };
+
+  "read" if "lead";
+  "read" if "admin" on "organization";
+
+  "lead" if "lead" on "parent";
+}
+
 resource Expense {
   permissions = ["read", "approve", "reject", "pay"];
   roles = ["owner", "manager"];
-  relations = { organization: Organization };
+  relations = { organization: Organization, team: Team };
 
   "read" if "owner";
   "read" if "manager";
   "read" if "accountant" on "organization";
   "read" if "admin" on "organization";
+  "read" if "lead" on "team";
 }
 
 # Roles and relations, as the database has them.
@@ -36,6 +49,18 @@ has_role(user: User, role: String, organization: Organization) if
   membership in user.memberships and
   membership.role = role and
   membership.organizationId = organization.id;
+
+has_role(user: User, "lead", team: Team) if
+  team.leadId = user.id;
+
+has_relation(parent: Team, "parent", team: Team) if
+  team.parent = parent;
+
+has_relation(organization: Organization, "organization", team: Team) if
+  team.organization = organization;
+
+has_relation(team: Team, "team", expense: Expense) if
+  expense.team = team;
 
 has_relation(organization: Organization, "organization", expense: Expense) if
   expense.organization = organization;

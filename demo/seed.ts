@@ -3,6 +3,7 @@ import { Credential } from './entities/credential.js';
 import { Expense } from './entities/expense.js';
 import { Membership, type MembershipRole } from './entities/membership.js';
 import { Organization } from './entities/organization.js';
+import { Team } from './entities/team.js';
 import { User } from './entities/user.js';
 import { hashPassword } from './passwords.js';
 
@@ -69,6 +70,15 @@ export const people: readonly Person[] = [
     approvalLimitInCents: 0,
     about: 'admin of Open Fund, which publishes what it has paid',
   },
+  {
+    email: 'eva@acme.example',
+    password: 'eva-demo-password',
+    name: 'Eva',
+    organization: 'Acme',
+    role: 'member',
+    approvalLimitInCents: 0,
+    about: 'leads Engineering at Acme, and so the team Platform in it',
+  },
 ];
 
 /** Fills the empty database. */
@@ -92,6 +102,16 @@ export async function seed(manager: EntityManager): Promise<void> {
     });
   }
 
+  const inAcme = { organizationId: acme.id };
+  const engineering = await manager.save(Team, { ...inAcme, name: 'Engineering', leadId: ids.get('Eva') });
+  const parentId = engineering.id;
+  const platform = await manager.save(Team, {
+    ...inAcme,
+    name: 'Platform',
+    parentId,
+    leadId: ids.get('Max'),
+  });
+
   const ada = ids.get('Ada');
   const max = { ownerId: ids.get('Max'), organizationId: acme.id };
   const mia = { ownerId: ids.get('Mia'), organizationId: acme.id };
@@ -99,7 +119,7 @@ export async function seed(manager: EntityManager): Promise<void> {
   const ola = { ownerId: ids.get('Ola'), organizationId: fund.id };
   await manager.insert(Expense, [
     { ...mia, description: 'Train to the customer', amountInCents: 120_00, status: 'submitted' },
-    { ...mia, description: 'New laptop', amountInCents: 1_800_00, status: 'submitted' },
+    { ...mia, description: 'New laptop', amountInCents: 1_800_00, status: 'submitted', teamId: platform.id },
     { ...ola, description: 'Public lecture', amountInCents: 300_00, status: 'paid' },
     { ...ola, description: 'Room for the meeting', amountInCents: 80_00, status: 'submitted' },
     { ...max, description: 'Taxi to the airport', amountInCents: 45_50, status: 'paid', decidedById: ada },

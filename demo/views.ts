@@ -1,6 +1,7 @@
 import type { Expense } from './entities/expense.js';
 import type { Organization } from './entities/organization.js';
 import type { Reminder } from './entities/reminder.js';
+import type { Team } from './entities/team.js';
 import type { User } from './entities/user.js';
 
 // What clients see of the entities: named one by one, so that a new column stays inside until somebody lets it out.
@@ -13,7 +14,17 @@ export function organizationView({ id, name, publishesExpenses }: Organization) 
   return { id, name, publishesExpenses };
 }
 
-export function expenseView({ id, description, amountInCents, status, owner, organization }: Expense) {
+export function teamView({ id, name, organization, parent, lead }: Team) {
+  return {
+    id,
+    name,
+    organization: { id: organization.id, name: organization.name },
+    parent: parent && { id: parent.id, name: parent.name },
+    lead: { id: lead.id, name: lead.name },
+  };
+}
+
+export function expenseView({ id, description, amountInCents, status, owner, organization, team }: Expense) {
   return {
     id,
     description,
@@ -21,6 +32,7 @@ export function expenseView({ id, description, amountInCents, status, owner, org
     status,
     owner: { id: owner.id, name: owner.name },
     organization: { id: organization.id, name: organization.name },
+    team: team && { id: team.id, name: team.name },
   };
 }
 

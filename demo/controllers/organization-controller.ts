@@ -1,4 +1,4 @@
-import { IsInt, IsString, Length, Max, Min } from 'class-validator';
+import { IsInt, IsOptional, IsString, Length, Max, Min } from 'class-validator';
 import { Authorize, AuthorizedQuery, AuthorizedResource, CurrentActor } from 'koa-oso/routing-controllers';
 import { Body, Get, HttpCode, JsonController, Post, QueryParams } from 'routing-controllers';
 import type { SelectQueryBuilder } from 'typeorm';
@@ -9,6 +9,7 @@ import { ExpenseListing, expenseList } from '../expense-list.js';
 import { expenses } from '../expenses.js';
 import { organizationOf } from '../organizations.js';
 import { Paging, pageOf } from '../pages.js';
+import { teamIn } from '../teams.js';
 import { expenseView, organizationView } from '../views.js';
 
 class NewExpense {
@@ -20,6 +21,13 @@ class NewExpense {
   @Min(1)
   @Max(1_000_000_00)
   amountInCents!: number;
+
+  /** A team of the organization. */
+  @IsOptional()
+  @IsInt()
+  @Min(1)
+  @Max(999_999_999)
+  teamId?: number;
 }
 
 @JsonController('/organizations')
@@ -57,9 +65,17 @@ export class OrganizationController {
   async submit(
     @AuthorizedResource() organization: Organization,
     @CurrentActor() owner: User,
-    @Body() { description, amountInCents }: NewExpense,
+    @Body() { description, amountInCents, teamId }: NewExpense,
   ) {
-    const expense = expenses.create({ description, amountInCents, status: 'submitted', owner, organization });
+    const team = teamId === undefined ? null : await teamIn(organization, teamId);
+    const expense = expenses.create({
+      description,
+      amountInCents,
+      status: 'submitted',
+      owner,
+      organization,
+      team,
+    });
     return expenseView(await expenses.save(expense));
   }
 }

@@ -1,5 +1,6 @@
 import { Column, Entity, ManyToOne, PrimaryGeneratedColumn, type Relation } from 'typeorm';
 import { Organization } from './organization.js';
+import { Team } from './team.js';
 import { User } from './user.js';
 
 export const EXPENSE_STATUSES = ['submitted', 'approved', 'rejected', 'paid'] as const;
@@ -30,6 +31,13 @@ export class Expense {
 
   @ManyToOne(() => Organization)
   organization!: Relation<Organization>;
+
+  /** The team that it is charged to, if it is not charged to the organization as a whole. */
+  @Column('integer', { nullable: true })
+  teamId!: number | null;
+
+  @ManyToOne(() => Team)
+  team!: Relation<Team> | null;
 
   /** Who approved or rejected it. */
   @Column('integer', { nullable: true })

@@ -41,6 +41,7 @@ describeTracker('the policy on expenses', ({ visitor, as, givenExpense, givenUse
         status: 'submitted',
         owner: { id: mia.id, name: 'Mia' },
         organization: { id: acme.id, name: 'Acme' },
+        team: null,
       });
       expect(response.status).to.equal(200);
     });

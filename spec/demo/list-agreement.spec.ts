@@ -5,8 +5,9 @@ import type { SelectQueryBuilder } from 'typeorm';
 import { database } from '../../demo/database.js';
 import { EXPENSE_STATUSES, Expense } from '../../demo/entities/expense.js';
 import { Organization } from '../../demo/entities/organization.js';
+import { Team } from '../../demo/entities/team.js';
 import { User } from '../../demo/entities/user.js';
-import { describeTracker } from './support/expense-tracker.js';
+import { describeTracker, userNamed } from './support/expense-tracker.js';
 
 const ACTIONS: readonly DefaultAction[] = ['read', 'submit', 'audit', 'approve', 'reject', 'pay'];
 
@@ -14,6 +15,7 @@ const ACTIONS: readonly DefaultAction[] = ['read', 'submit', 'audit', 'approve',
 const NEVER: Record<string, readonly DefaultAction[]> = {
   Expense: ['submit', 'audit'],
   Organization: ['approve', 'reject', 'pay'],
+  Team: ['submit', 'audit', 'approve', 'reject', 'pay'],
 };
 
 describeTracker(
@@ -22,6 +24,7 @@ describeTracker(
     let actors: (User | null)[];
     let expenses: Expense[];
     let organizations: Organization[];
+    let teams: Team[];
 
     before('expenses of everybody, in every status, on both sides of every limit', async () => {
       await givenUser({ name: 'Bea', memberOf: { Acme: 'member', 'Open Fund': 'accountant' } });
@@ -37,19 +40,35 @@ describeTracker(
           }
         }
       }
+      const acme = {
+        organizationId: (await database.manager.findOneByOrFail(Organization, { name: 'Acme' })).id,
+      };
+      const [eva, bea] = await Promise.all(['Eva', 'Bea'].map(userNamed));
+      const deeper = { ...acme, name: 'Storage', leadId: bea?.id, parentId: 2 };
+      const { id } = await database.manager.save(Team, deeper);
+      await database.manager.save(Team, { ...acme, name: 'Sales', leadId: eva?.id });
+      for (const teamId of [1, 2, id]) {
+        const charged = await givenExpense({ owner: 'Tom' });
+        await database.manager.update(Expense, { id: charged }, { teamId });
+      }
       actors = [null, ...(await database.manager.find(User, { relations: { memberships: true } }))];
       expenses = await database.manager.find(Expense, { relations: { owner: true, organization: true } });
       organizations = await database.manager.find(Organization);
+      teams = await database.manager.find(Team);
     });
 
-    function itAgrees(action: DefaultAction, entity: typeof Expense | typeof Organization): void {
+    function itAgrees(
+      action: DefaultAction,
+      entity: typeof Expense | typeof Organization | typeof Team,
+    ): void {
       it(`on each ${entity.name} that somebody may ${action}`, async function () {
         this.timeout(60_000);
         const lengths = new Set<number>();
         for (const actor of actors) {
-          const expected = await allowed(actor, action, entity === Expense ? expenses : organizations);
+          const all = entity === Expense ? expenses : entity === Team ? teams : organizations;
+          const expected = await allowed(actor, action, all);
           const query = (await engine().authorizedQuery(actor, action, entity)) as SelectQueryBuilder<
-            Expense | Organization
+            Expense | Organization | Team
           >;
           const [rows, count] = await query.getManyAndCount();
           expect(rows.map(({ id }) => id)).to.have.members(expected);
@@ -62,13 +81,18 @@ describeTracker(
     }
 
     /** The ids of those on which the action is allowed. */
-    async function allowed(actor: User | null, action: DefaultAction, all: (Expense | Organization)[]) {
+    async function allowed(
+      actor: User | null,
+      action: DefaultAction,
+      all: (Expense | Organization | Team)[],
+    ) {
       const ids: number[] = [];
       for (const each of all) if (await engine().isAllowed(actor, action, each)) ids.push(each.id);
       return ids;
     }
 
-    for (const entity of [Expense, Organization]) for (const action of ACTIONS) itAgrees(action, entity);
+    for (const entity of [Expense, Organization, Team])
+      for (const action of ACTIONS) itAgrees(action, entity);
 
     /** The ids on all pages of a list. */
     async function listed(name: string | undefined, path: string): Promise<number[]> {

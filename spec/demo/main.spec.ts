@@ -59,6 +59,7 @@ describe('the demo, started by hand', () => {
       'mia@acme.example',
       'tom@acme.example',
       'ola@fund.example',
+      'eva@acme.example',
     ]);
     for (const [, email, password] of logins) {
       const response = await fetch(`${url()}/session`, {
@@ -88,6 +89,7 @@ describe('the demo, started by hand', () => {
           status: 'submitted',
           owner: { id: 3, name: 'Mia' },
           organization: { id: 1, name: 'Acme' },
+          team: null,
         },
       },
       { status: '403', body: { error: { status: 403, message: 'You may not approve this' } } },
@@ -102,6 +104,7 @@ describe('the demo, started by hand', () => {
               status: 'submitted',
               owner: { id: 3, name: 'Mia' },
               organization: { id: 1, name: 'Acme' },
+              team: { id: 2, name: 'Platform' },
             },
           ],
           // Her own two, and the two that Open Fund has published.

@@ -17,6 +17,7 @@ const PATHS = [
   '/expenses/1',
   '/expenses/3',
   '/reminders',
+  '/teams',
 ];
 
 describeTracker('the password hashes of the users', ({ visitor }) => {
