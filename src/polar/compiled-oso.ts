@@ -8,6 +8,9 @@ import { CompiledPolicy, checkClasses, readPolicy } from './compile/policy.js';
 import { describePlace, NotCovered, PolicyError, type PolicyPlace } from './errors.js';
 import type { Budget } from './evaluate/machine.js';
 import { Trace } from './evaluate/trace.js';
+import { explain, unexplained } from './explain/explain.js';
+import type { Explanation } from './explain/explanation.js';
+import type { ShownValues } from './explain/show.js';
 import type { Observer } from './observe.js';
 import {
   type Alternatives,
@@ -41,6 +44,11 @@ export interface Fallback {
 /** A {@link Fallback}, and how often it happened. */
 export interface FallbackCount extends Fallback {
   readonly count: number;
+}
+
+export interface ExplainOptions {
+  /** How much of the values is shown. Default: `'redacted'`, no text of the actor or the resource. */
+  values?: ShownValues;
 }
 
 /** The options of Oso's class, and CompiledOso's own. */
@@ -306,6 +314,42 @@ export class CompiledOso<
       args,
       this.#traced(name, { ...this.#settings, hasUnknowns: true }),
     );
+  }
+
+  /**
+   * Why a question is answered as it is: the policy's own lines, with what each condition comes to. It is asked of the policy's
+   * twin, once more for each way to a yes that is weighed; what relations lead to is loaded once. `print` shows nothing.
+   *
+   * It holds no text of actor or resource: {@link CompiledOso.explainWith} has more or less of them.
+   *
+   * @returns also if the question fails: {@link Explanation.error} says where. `String(why)` is for developers
+   * @example
+   * ```ts
+   * const why = await oso.explain('allow', user, 'approve', expense);
+   * console.log(String(why));
+   * ```
+   */
+  explain(rule: string, ...args: unknown[]): Promise<Explanation> {
+    return this.explainWith({}, rule, ...args);
+  }
+
+  /** As {@link CompiledOso.explain}, and shows as much of the values as the options say. */
+  async explainWith(options: ExplainOptions, rule: string, ...args: unknown[]): Promise<Explanation> {
+    const { engine } = this.#seat;
+    const { values = 'redacted' } = ownOf(options);
+    const answer = async (error: NotCovered): Promise<boolean> => {
+      const results = this.#fallBack(error, new Predicate(rule, [...args]), undefined, engine);
+      const { done } = await results.next();
+      await results.return();
+      return !done;
+    };
+    const asked = { rule, args };
+    try {
+      return await explain(asked, this.#readyPolicy(engine), this.#settings, values, answer);
+    } catch (error) {
+      if (!(error instanceof NotCovered)) throw error;
+      return unexplained(asked, await answer(error), error);
+    }
   }
 
   /** As in Oso. Partial evaluation (`acceptExpression`) is Oso's engine's. */

@@ -1,6 +1,12 @@
 export { RefusedValueError } from '../guard/limits.js';
 export type { Batch } from './batch.js';
-export { CompiledOso, type CompiledOsoOptions, type Fallback, type FallbackCount } from './compiled-oso.js';
+export {
+  CompiledOso,
+  type CompiledOsoOptions,
+  type ExplainOptions,
+  type Fallback,
+  type FallbackCount,
+} from './compiled-oso.js';
 export {
   type PolarErrorCode,
   PolicyBudgetError,
@@ -9,5 +15,8 @@ export {
   UnregisteredClassError,
 } from './errors.js';
 export type { Budget } from './evaluate/machine.js';
+export type { Explanation, WhyNode, WhyWay } from './explain/explanation.js';
+export type { ShownValues } from './explain/show.js';
+export type { Reason } from './explain/source-lines.js';
 export type { Observation, Observer, PolicyRange, Question } from './observe.js';
 export type { Place } from './syntax/source.js';

@@ -142,6 +142,7 @@ export class Query {
     const { printed } = this.#machine;
     if (printed.length > 0 && (outcome === 'result' || outcome === 'exhausted')) {
       for (const text of printed.splice(0)) {
+        if (this.#machine.trace?.isQuiet) continue;
         // biome-ignore lint/suspicious/noConsole: this is what print() is for, and where Oso prints.
         console.log(text);
       }

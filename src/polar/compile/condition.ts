@@ -402,10 +402,7 @@ export class Compiler {
       keep(frame, slot, attempt);
       // A cut would drop the choice that tells of its failure, and it never fails.
       if (!cuts) {
-        machine.choose(after => {
-          traceOf(after).failed(attempt);
-          return after.fail();
-        });
+        machine.choose(after => (traceOf(after).failed(attempt) ? next : after.fail()));
       }
       return tested;
     };
@@ -447,6 +444,7 @@ export class Compiler {
     const isNew = term.operator === 'new';
     const own: Term = isNew ? result : { ...(result as VariableTerm), name: `_ found ${slot}` };
     const buildOwn = this.#scope.build(own);
+    const buildObject = isNew ? undefined : this.#scope.build(term.args[0] as Term);
     const step = this.#condition(
       { ...term, args: [...term.args.slice(0, -1), own] },
       machine => {
@@ -463,7 +461,9 @@ export class Compiler {
     return machine => {
       const { frame } = machine;
       const parent = around && kept(frame, around.slot);
-      keep(frame, slot, traceOf(machine).condition(term, this.#scope.rule, parent, true));
+      const attempt = traceOf(machine).condition(term, this.#scope.rule, parent, true);
+      if (buildObject) attempt.operands = [deref(buildObject(frame))];
+      keep(frame, slot, attempt);
       return step;
     };
   }

@@ -2,10 +2,10 @@ import { UnregisteredClassError } from '../errors.js';
 import { cuts } from '../syntax/analysis.js';
 import { hoistRule } from '../syntax/hoist.js';
 import { UnreadablePolicyError } from '../syntax/lexer.js';
-import { parsePolicy } from '../syntax/parser.js';
+import { isOperation, parsePolicy } from '../syntax/parser.js';
 import { expandBlocks, type Unions } from '../syntax/resource-blocks.js';
 import { type PolicySource, placeOf } from '../syntax/source.js';
-import { isLiteralFact, partsOf, type ResourceBlock, type Rule, termsOf } from '../syntax/tree.js';
+import { isLiteralFact, partsOf, type ResourceBlock, type Rule, type Term, termsOf } from '../syntax/tree.js';
 import type { PolicyHost } from '../values/host.js';
 import { Predicate } from './predicate.js';
 import type { Program } from './program.js';
@@ -69,6 +69,14 @@ export function checkClasses({ rules, unions }: Policy, host: PolicyHost): void 
   }
 }
 
+/** The texts that a rule speaks of. The names of attributes are none. */
+function* textsIn(rule: Rule): Generator<string> {
+  const terms = termsOf(partsOf(rule));
+  const names = new Set<Term>();
+  for (const term of terms) if (isOperation(term, '.') && term.args[1] !== undefined) names.add(term.args[1]);
+  for (const term of terms) if (term.kind === 'string' && !names.has(term)) yield term.value;
+}
+
 /** A policy as it is run: each rule is compiled when it is first called. */
 export class CompiledPolicy implements Program {
   /** Rules that call themselves for what a relation of an unknown row leads to, as far as that has turned out. */
@@ -79,6 +87,7 @@ export class CompiledPolicy implements Program {
   readonly #predicates = new Map<string, Predicate>();
 
   #twin: CompiledPolicy | undefined;
+  #texts: Set<string> | undefined;
 
   constructor(policy: Policy, host: PolicyHost, observed = false) {
     this.#policy = policy;
@@ -90,6 +99,21 @@ export class CompiledPolicy implements Program {
   get twin(): CompiledPolicy {
     this.#twin ??= new CompiledPolicy(this.#policy, this.host, true);
     return this.#twin;
+  }
+
+  /** The texts that the policy holds. */
+  get texts(): ReadonlySet<string> {
+    if (this.#texts === undefined) {
+      this.#texts = new Set();
+      for (const rules of this.#policy.rules.values()) {
+        for (const rule of rules) for (const text of textsIn(rule)) this.#texts.add(text);
+      }
+    }
+    return this.#texts;
+  }
+
+  rulesOf(name: string): readonly Rule[] {
+    return this.#policy.rules.get(name) ?? [];
   }
 
   get cuts(): boolean {

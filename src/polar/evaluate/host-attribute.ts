@@ -90,7 +90,7 @@ function read(machine: Machine, receiver: unknown, name: string): unknown {
     if (relation !== undefined) return related(machine, receiver, relation, name);
     // The operator throws for strings and numbers, as it does in Oso: only their methods can be reached.
     if (!(name in (receiver as object))) return missing(name);
-    return (receiver as Record<string, unknown>)[name];
+    return ofHost(machine, (receiver as Record<string, unknown>)[name]);
   } catch (error) {
     return thrown(error, name);
   }
@@ -104,10 +104,19 @@ function call(machine: Machine, receiver: unknown, name: string, args: readonly 
     if (typeof (receiver as Record<string, unknown>)[name] !== 'function') {
       return new Missing(`There is no method "${name}" on the value`);
     }
-    return (receiver as Record<string, (...args: readonly unknown[]) => unknown>)[name]?.(...args);
+    return ofHost(
+      machine,
+      (receiver as Record<string, (...args: readonly unknown[]) => unknown>)[name]?.(...args),
+    );
   } catch (error) {
     return thrown(error, name);
   }
+}
+
+/** What the application loads itself is not asked for again, to explain an answer. */
+function ofHost(machine: Machine, value: unknown): unknown {
+  if (machine.trace !== undefined && isThenable(value)) machine.trace.isRepeatable = false;
+  return value;
 }
 
 function relationOf(machine: Machine, receiver: unknown, name: string): Relation | undefined {

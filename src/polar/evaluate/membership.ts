@@ -105,6 +105,10 @@ function* pairsOf({ fields }: Dictionary): Generator<Value> {
 type Pull = () => { readonly value: unknown } | undefined | Promise<{ readonly value: unknown } | undefined>;
 
 function inHost(machine: Machine, item: Value, { value }: Instance, next: Step): Step {
+  // What gives its elements once has none to give again.
+  if (machine.trace && !Array.isArray(value) && !(value instanceof Set) && !(value instanceof Map)) {
+    machine.trace.isRepeatable = false;
+  }
   if (isThenable(value)) {
     return machine.suspend(value, known => pullNext(machine, item, pullFrom(known), next));
   }

@@ -22,6 +22,7 @@ export class Attempt {
   readonly rule: string | undefined;
   readonly lookup: boolean;
   operands: Value[] = [];
+  hasHeld = false;
 
   constructor(
     id: number,
@@ -93,19 +94,37 @@ export function rangeOf({ source, offset, end }: Located, rule: string | undefin
   return { ...place, endLine: line, endColumn: column };
 }
 
+interface TraceOptions {
+  readonly assumed?: Iterable<number>;
+  readonly isQuiet?: boolean;
+}
+
 /** Tells an observer of one question. */
 export class Trace {
   readonly #observer: Observer;
   readonly #question: Question;
   readonly #host: PolicyHost;
+  /** The attempts, by their ids, that are taken to hold if they fail. */
+  readonly #assumed: ReadonlySet<number>;
+  /** `print` shows nothing: the question has been answered before. */
+  readonly isQuiet: boolean;
+  /** The question can be asked again, and nothing outside is asked for the same once more. */
+  isRepeatable = true;
   #attempts = 0;
   /** What is being tested, so that an error can be told of it. */
   #current: Attempt | undefined;
 
-  constructor(observer: Observer, question: Question, host: PolicyHost) {
+  constructor(
+    observer: Observer,
+    question: Question,
+    host: PolicyHost,
+    { assumed = [], isQuiet = false }: TraceOptions = {},
+  ) {
     this.#observer = observer;
     this.#question = question;
     this.#host = host;
+    this.#assumed = new Set(assumed);
+    this.isQuiet = isQuiet;
   }
 
   rule(written: Located, name: string, parent: Attempt | undefined, args: readonly Value[]): Attempt {
@@ -143,12 +162,15 @@ export class Trace {
 
   held(attempt: Attempt): void {
     this.#current = attempt.parent;
+    attempt.hasHeld = true;
     this.#tell('held', attempt);
   }
 
-  failed(attempt: Attempt): void {
+  /** Whether the policy is to go on as if the attempt had held. */
+  failed(attempt: Attempt): boolean {
     this.#current = attempt.parent;
     this.#tell('failed', attempt);
+    return !attempt.hasHeld && this.#assumed.has(attempt.id);
   }
 
   error(): void {
