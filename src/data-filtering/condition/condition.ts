@@ -103,10 +103,11 @@ function combine(kind: 'and' | 'or', conditions: readonly Condition[]): Conditio
   const given: Condition[] = [];
   for (const condition of conditions) {
     if (condition.kind === decides) return condition;
-    if (condition.kind === kind) for (const part of condition.conditions) given.push(part);
-    else if (condition.kind !== changesNothing) given.push(condition);
+    if (condition.kind === kind) for (const part of condition.conditions) add(given, part);
+    else if (condition.kind !== changesNothing) add(given, condition);
   }
   if (given.length < 2) return given[0] ?? (kind === 'and' ? always : never);
+  if (given.length <= FEW && !mayComeTogether(given)) return { kind, conditions: given };
   let parts: readonly Condition[] = kind === 'or' ? inRows(given) : given;
   for (let pass = 0; pass < MAX_PASSES; pass++) {
     const fewer = bringTogether(kind, parts);
@@ -114,6 +115,37 @@ function combine(kind: 'and' | 'or', conditions: readonly Condition[]): Conditio
     parts = fewer;
   }
   return parts.length === 1 ? (parts[0] as Condition) : { kind, conditions: parts };
+}
+
+/** Leaves out what is there already, if that is seen at a glance. */
+function add(conditions: Condition[], condition: Condition): void {
+  if (conditions.length > FEW || !conditions.includes(condition)) conditions.push(condition);
+}
+
+/** Of so few conditions, each is held against each: that is quicker than to make keys of them, and most have nothing in common. */
+const FEW = 6;
+
+function mayComeTogether(conditions: readonly Condition[]): boolean {
+  for (let at = 1; at < conditions.length; at++) {
+    for (let before = 0; before < at; before++) {
+      if (mayBeAlike(conditions[before] as Condition, conditions[at] as Condition)) return true;
+    }
+  }
+  return false;
+}
+
+/** Whether two conditions may be the same, or come together: if in doubt, yes. */
+function mayBeAlike(left: Condition, right: Condition): boolean {
+  if ('column' in left) {
+    return (
+      'column' in right &&
+      (left.kind === right.kind || (isOfValues(left) && isOfValues(right))) &&
+      left.column.row.number === right.column.row.number &&
+      left.column.field.column === right.column.field.column
+    );
+  }
+  if (left.kind !== right.kind) return false;
+  return !isExists(left) || left.to.number === (right as Exists).to.number;
 }
 
 /** What was brought together may have something in common that its parts had not. */
@@ -233,12 +265,13 @@ function inRows(alternatives: readonly Condition[]): readonly Condition[] {
 
 function tabledOf(alternative: Condition): Tabled | undefined {
   const parts = alternative.kind === 'and' ? alternative.conditions : [alternative];
+  if (!hasSeveral(parts)) return undefined;
   const columns: Column[] = [];
   const others: Condition[] = [];
   let rows: readonly (readonly unknown[])[] = [[]];
   for (const part of parts) {
     const isTable = part.kind === 'inRows';
-    if (!isTable && !(isListOfValues('or', part) && isPlain(part.column))) {
+    if (!isTable && !isPlainList(part)) {
       others.push(part);
       continue;
     }
@@ -250,6 +283,19 @@ function tabledOf(alternative: Condition): Tabled | undefined {
     rows = rows.flatMap(row => values.map(more => [...row, ...more]));
   }
   return columns.length < 2 || columns.length > MAX_PARTS ? undefined : { columns, rows, others };
+}
+
+function hasSeveral(parts: readonly Condition[]): boolean {
+  let columns = 0;
+  for (const part of parts) {
+    if (part.kind === 'inRows') return true;
+    if (isPlainList(part)) columns++;
+  }
+  return columns > 1;
+}
+
+function isPlainList(condition: Condition): condition is ListOfValues {
+  return isListOfValues('or', condition) && isPlain(condition.column);
 }
 
 /** Whether the values of a column can be listed beside those of others. Text that may fail is a day. */
@@ -331,6 +377,10 @@ function isExists(condition: Condition): condition is Exists {
 
 function subjectOf(part: Part): string {
   return isExists(part) ? `${part.kind} ${keyOfStep(part)}` : `${keyOfColumn(part.column)} in`;
+}
+
+function isOfValues({ kind }: Condition): boolean {
+  return kind === 'compare' || kind === 'in' || kind === 'notIn';
 }
 
 type ListOfValues = Extract<Condition, { kind: 'compare' | 'in' | 'notIn' }>;

@@ -77,6 +77,7 @@ export class Paths {
   readonly #classNamed: ClassNamed;
   readonly #root: RowVariable;
   readonly #rowVariables = new Map<string, RowVariable>();
+  readonly #relatedBy = new Map<string, Condition>();
 
   constructor(entity: Entity, classNamed: ClassNamed) {
     this.#classNamed = classNamed;
@@ -290,15 +291,14 @@ export class Paths {
   /** A key of a related row is asked of the row that refers to it: no join for what is known already. */
   #compareField({ via, field }: FieldPath, operator: PolicyOperator, value: unknown): Condition {
     const last = via.relations.at(-1);
-    const reference = last?.guaranteed ? last.join.find(({ to }) => to === field)?.from : undefined;
+    const reference = last?.guaranteed ? referenceTo(last, field) : undefined;
     if (reference === undefined) {
       return this.#through(via, row => compareToValue({ row, field }, operator, value));
     }
     return this.#through({ ...via, relations: via.relations.slice(0, -1) }, row =>
       and([
         this.#related(row, last as EntityRelation),
-        // A reference has the type of what it refers to.
-        compareToValue({ row, field: { ...reference, type: field.type, nullable: false } }, operator, value),
+        compareToValue({ row, field: reference }, operator, value),
       ]),
     );
   }
@@ -361,25 +361,28 @@ export class Paths {
   ): Condition {
     const keyOf = (row: RowVariable) => row.entity.key.map(field => ({ row, field }));
     if (relation === undefined) return condition(keyOf(from));
-    const references = relation.target.key.map(key => relation.join.find(({ to }) => to === key)?.from);
+    const references = relation.target.key.map(key => referenceTo(relation, key));
     if (relation.guaranteed && references.every(field => field !== undefined)) {
-      const columns = references.map((field, at) => ({
-        row: from,
-        // A reference has the type of what it refers to.
-        field: { ...field, nullable: false, type: (relation.target.key[at] as Field).type },
-      }));
+      const columns = references.map(field => ({ row: from, field }));
       return and([this.#related(from, relation), condition(columns)]);
     }
     return this.#step(from, relation, to => condition(keyOf(to)));
   }
 
-  /** Whether a relation to one leads anywhere. */
+  /** Whether a relation to one leads anywhere. It is one condition for all who ask, so that its key is made once. */
   #related(from: RowVariable, relation: EntityRelation): Condition {
-    if (!relation.guaranteed) return this.#step(from, relation, () => always);
-    // No policy reads the reference.
-    return and(
-      relation.join.map(join => whereNotNull({ row: from, field: { ...join.from, mayFail: false } })),
-    );
+    const step = `${from.number}.${relation.name}`;
+    let related = this.#relatedBy.get(step);
+    if (related === undefined) {
+      related = relation.guaranteed
+        ? and(
+            // No policy reads the reference.
+            relation.join.map(join => whereNotNull({ row: from, field: { ...join.from, mayFail: false } })),
+          )
+        : this.#step(from, relation, () => always);
+      this.#relatedBy.set(step, related);
+    }
+    return related;
   }
 
   #through({ from, relations }: Navigation, condition: (end: RowVariable) => Condition): Condition {
@@ -425,6 +428,19 @@ export class Paths {
     this.#rowVariables.set(step, row);
     return row;
   }
+}
+
+const references = new WeakMap<EntityRelation, Map<Field, Field>>();
+
+/** The field by which a relation refers to one of its target, not null, as it is where the relation leads somewhere. */
+function referenceTo(relation: EntityRelation, field: Field): Field | undefined {
+  let known = references.get(relation);
+  if (known === undefined) {
+    // A reference has the type of what it refers to.
+    known = new Map(relation.join.map(({ from, to }) => [to, { ...from, type: to.type, nullable: false }]));
+    references.set(relation, known);
+  }
+  return known.get(field);
 }
 
 function relationsOf({ via, relation }: RowPath): readonly EntityRelation[] {
