@@ -275,6 +275,9 @@ for (const place of places) {
               await koaOso.for('ann').using(transaction).isAllowed(expense, { action: 'approve' }),
             ).to.equal(false);
             expect(await place.run(transaction, query)).to.deep.equal([1]);
+            const rows = [expense, await place.expense(transaction, 2)];
+            const may = await oso.allowed(rows, { actions: ['approve'] });
+            expect(rows.map(row => may.get(row)?.has('approve'))).to.deep.equal([true, false]);
             throw new Error('roll it back');
           });
           await found.then(

@@ -65,8 +65,8 @@ export class LoadedRows implements RelationSource {
   /** For how many rows of a list a relation was loaded, when it was asked for last. */
   readonly #asked = new Map<Iterable<unknown>, Map<EntityRelation, number>>();
   readonly #loading: RelationOf[] = [];
-  /** What waits until it is loaded together; undefined if each is loaded at once. */
-  #gathered: Request[] | undefined;
+  /** What waits until it is loaded together, and who has asked; undefined if each is loaded at once. */
+  #gathered: { readonly requests: Request[]; readonly askers: RelationOf[] } | undefined;
 
   constructor(access: RelationAccess) {
     this.#access = access;
@@ -106,7 +106,7 @@ export class LoadedRows implements RelationSource {
     const found = known.rows.get(known.id);
     if (found !== undefined) {
       // It is about to be loaded together with others: the siblings may come along.
-      if (found instanceof Promise) this.#start(this.#siblingsOf(related));
+      if (found instanceof Promise) this.#gathered?.askers.push(related);
       return found;
     }
     if (values !== undefined && related.isReference && this.#access.hasForeignKeys) {
@@ -129,7 +129,7 @@ export class LoadedRows implements RelationSource {
   }
 
   gather(): void {
-    this.#gathered ??= [];
+    this.#gathered ??= { requests: [], askers: [] };
   }
 
   expect(value: unknown): void {
@@ -141,8 +141,17 @@ export class LoadedRows implements RelationSource {
   }
 
   flush(): void {
-    const requests = this.#gathered?.splice(0);
-    if (requests !== undefined && requests.length > 0) void this.#loadAll(requests);
+    if (this.#gathered === undefined) return;
+    const { requests, askers } = this.#gathered;
+    const expanded = new Map<EntityRelation, Set<unknown>>();
+    for (const asker of askers.splice(0)) {
+      const lists = expanded.get(asker.relation) ?? new Set();
+      expanded.set(asker.relation, lists);
+      const list = this.#listOf.get(asker.owner);
+      if (!lists.has(list)) this.#start(this.#siblingsOf(asker));
+      lists.add(list);
+    }
+    if (requests.length > 0) void this.#loadAll(requests.splice(0));
   }
 
   get loading(): string | undefined {
@@ -164,7 +173,10 @@ export class LoadedRows implements RelationSource {
   }
 
   async #load(related: RelationOf): Promise<unknown> {
-    const [found] = this.#start([related, ...this.#siblingsOf(related)]);
+    // For what is gathered, the siblings come along later, when all of them are known.
+    this.#gathered?.askers.push(related);
+    const siblings = this.#gathered === undefined ? this.#siblingsOf(related) : [];
+    const [found] = this.#start([related, ...siblings]);
     return found;
   }
 
@@ -173,7 +185,7 @@ export class LoadedRows implements RelationSource {
     const started = wanted.map(each => this.#request(each));
     const requests = started.flatMap(({ request }) => request ?? []);
     if (this.#gathered === undefined) void this.#loadAll(requests);
-    else this.#gathered.push(...requests);
+    else this.#gathered.requests.push(...requests);
     return started.map(({ found }) => found);
   }
 
@@ -227,10 +239,11 @@ export class LoadedRows implements RelationSource {
    * to which the first may be enough: none at first, and then twice as many each time.
    */
   #howManyOf(list: Iterable<unknown>, relation: EntityRelation): number {
+    if (this.#gathered !== undefined) return MAX_SIBLINGS;
     const asked = this.#asked.get(list) ?? new Map<EntityRelation, number>();
     this.#asked.set(list, asked);
     const last = asked.get(relation);
-    const isTentative = relation.kind === 'many' && this.#gathered === undefined;
+    const isTentative = relation.kind === 'many';
     if (last === undefined && isTentative) {
       asked.set(relation, 1);
       return 0;

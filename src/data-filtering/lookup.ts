@@ -25,6 +25,7 @@ export function sortOut(
 ): readonly (readonly unknown[])[] | undefined {
   const rows = new Map<string, unknown[]>();
   for (const values of owners) rows.set(idOf(values), []);
+  if (rows.size !== owners.length) return undefined;
   for (const { owner, row } of found) {
     const related = rows.get(idOf(owner));
     if (related === undefined) return undefined;

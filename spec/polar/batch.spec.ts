@@ -1,0 +1,167 @@
+import { expect } from 'chai';
+import { CompiledOso } from 'koa-oso/polar';
+import { entityAdapter } from '../../src/data-filtering/adapter.js';
+import { describedSchema } from '../../src/data-filtering/describe.js';
+import { registerSchema } from '../../src/data-filtering/register-entities.js';
+import { held } from '../../src/data-filtering/related.js';
+
+class Team {
+  id!: number;
+  lead!: string;
+}
+
+class Task {
+  id!: number;
+  teamId!: number;
+  /** Never settles. */
+  stuck(): Promise<boolean> {
+    return new Promise(() => {});
+  }
+  /** Settles after everything else that is under way. */
+  async later(): Promise<boolean> {
+    await new Promise(resolve => setTimeout(resolve, 20));
+    return true;
+  }
+}
+
+const description = {
+  Task: {
+    class: Task,
+    fields: { id: 'integer', teamId: 'integer' },
+    relations: { team: { one: 'Team', on: { teamId: 'id' } } },
+  },
+  Team: { class: Team, fields: { id: 'integer', lead: 'text' } },
+} as const;
+
+const task = (id: number, teamId = id) => Object.assign(new Task(), { id, teamId });
+
+describe('a batch of CompiledOso', () => {
+  /** The ids of the teams that each statement loads. */
+  let loaded: number[][];
+
+  async function load(policy: string, options: ConstructorParameters<typeof CompiledOso>[0] = {}) {
+    const oso = new CompiledOso({ onFallback: () => {}, ...options });
+    loaded = [];
+    const teamsOf = async (ids: readonly number[]) => {
+      loaded.push([...ids]);
+      if (ids.includes(666)) throw new Error('The database is gone');
+      return ids.map(id => [Object.assign(new Team(), { id, lead: id % 2 === 1 ? 'ann' : 'bob' })]);
+    };
+    registerSchema(
+      oso,
+      describedSchema(description),
+      entityAdapter(
+        {
+          select: () => [],
+          execute: async () => [],
+          hasForeignKeys: false,
+          held,
+          load: async ({ owner }) => (await teamsOf([(owner as Task).teamId]))[0] ?? [],
+          loadMany: ({ owners }) => teamsOf(owners.map(([id]) => id as number)),
+        },
+        () => expect.fail('no transactions'),
+      ),
+    );
+    await oso.loadStr(policy);
+    return oso;
+  }
+
+  const outcomes = (asked: readonly Promise<unknown>[]) =>
+    Promise.all(asked.map(each => each.catch((error: Error) => error.message)));
+
+  it('loads for all questions together, when each has come to wait', async () => {
+    const oso = await load(
+      'allow(name, "do", task: Task) if task.later() and task.team.lead = name; allow(name, "see", task: Task) if task.team.lead = name;',
+    );
+    const batch = oso.batch();
+    const answers = await outcomes([
+      batch.isAllowed('ann', 'see', task(1)),
+      batch.isAllowed('ann', 'do', task(2)),
+      batch.isAllowed('ann', 'do', task(3)),
+    ]);
+    expect(answers).to.deep.equal([true, false, true]);
+    // The first that is asked for a relation has it loaded for all of the class.
+    expect(loaded).to.deep.equal([[1, 2, 3]]);
+    // It is kept for the batch, and no longer.
+    expect(await batch.isAllowed('ann', 'see', task(9, 1))).to.equal(true);
+    expect(loaded).to.have.length(1);
+    expect(await oso.batch().isAllowed('ann', 'see', task(1))).to.equal(true);
+    expect(loaded).to.have.length(2);
+  });
+
+  it('does not wait for a question that is stuck, which ends by its budget', async () => {
+    const oso = await load(
+      'allow(_, "do", task: Task) if task.stuck(); allow(name, "see", task: Task) if task.team.lead = name;',
+      { budget: { milliseconds: 300 } },
+    );
+    const batch = oso.batch();
+    const stuck = outcomes([batch.isAllowed('ann', 'do', task(2))]);
+    const started = performance.now();
+    expect(await outcomes([batch.isAllowed('ann', 'see', task(1))])).to.deep.equal([true]);
+    expect(performance.now() - started).to.be.below(250);
+    expect(String(await stuck)).to.match(/exceeded its budget of 300 milliseconds/);
+  });
+
+  it('fails for each question that waits for what cannot be loaded, and no other', async () => {
+    const oso = await load('allow(name, _, task: Task) if task.id = 7 or task.team.lead = name;');
+    const batch = oso.batch();
+    const answers = await outcomes([
+      batch.isAllowed('ann', 'see', task(1)),
+      batch.isAllowed('ann', 'see', task(666)),
+      batch.isAllowed('ann', 'see', task(7)),
+    ]);
+    expect(answers).to.deep.equal(['The database is gone', 'The database is gone', true]);
+  });
+
+  it('answers also what falls back to the engine of Oso', async () => {
+    const oso = await load(
+      'allow(name, "see", task: Task) if task.team.lead = name; allow(_, "odd", _) if x = nan and y = nan and x = y;',
+    );
+    const batch = oso.batch();
+    const asked = [
+      batch.isAllowed('ann', 'odd', task(1)),
+      batch.isAllowed('ann', 'see', task(3)),
+      batch.isAllowed('ann', 'see', task(5)),
+    ];
+    const answers = await outcomes(asked);
+    expect(answers.slice(1)).to.deep.equal([true, true]);
+    expect(oso.fallbacks).to.have.length(1);
+    expect(answers[0]).to.deep.equal((await outcomes([oso.isAllowed('ann', 'odd', task(1))]))[0]);
+    expect(loaded.flat()).to.include.members([3, 5]);
+  });
+
+  it('collects actions and fields as Oso does', async () => {
+    const oso = await load(`
+      allow(name, action, task: Task) if action in ["see", "do"] and task.team.lead = name;
+      allow("root", _, _: Task);
+      allow_field(_, "read", _: Task, "id");
+      allow_field("root", "read", _: Task, _);
+    `);
+    const batch = oso.batch();
+    expect(await batch.authorizedActions('ann', task(1))).to.deep.equal(new Set(['see', 'do']));
+    expect(await batch.authorizedActions('ann', task(2))).to.deep.equal(new Set());
+    expect(await batch.authorizedActions('root', task(2), { allowWildcard: true })).to.deep.equal(
+      new Set(['*']),
+    );
+    expect(await batch.authorizedFields('ann', 'read', task(2))).to.deep.equal(new Set(['id']));
+    expect(await batch.authorizedFields('root', 'read', task(2), { allowWildcard: true })).to.deep.equal(
+      new Set(['*']),
+    );
+    const [error] = await outcomes([batch.authorizedActions('root', task(2))]);
+    expect(error).to.match(/allowWildcard/);
+    // Those that ended early keep nobody waiting.
+    expect(
+      await outcomes([batch.isAllowed('ann', 'see', task(3)), batch.isAllowed('ann', 'see', task(4))]),
+    ).to.deep.equal([true, false]);
+  });
+
+  it('goes by the policy that was in force when it was made', async () => {
+    const oso = await load('allow(_, "see", _: Task);');
+    const batch = oso.batch();
+    oso.clearRules();
+    await oso.loadStr('allow(_, "see", _: Task) if false;');
+    expect(await oso.isAllowed('ann', 'see', task(1))).to.equal(false);
+    expect(await oso.batch().isAllowed('ann', 'see', task(1))).to.equal(false);
+    expect(await outcomes([batch.queryRuleOnce('allow', 'ann', 'see', task(1))])).to.deep.equal([false]);
+  });
+});
