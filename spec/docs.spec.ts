@@ -190,7 +190,11 @@ describe('the documentation', function () {
             .replace("import { CompiledOso } from 'koa-oso/polar';", "import { Oso } from 'oso';")
             .replace('new CompiledOso(', 'new Oso(');
           // What is only for CompiledOso, as its options, or made of several instances, is not for Oso.
-          if (other === text || /CompiledOso|oso\.(?:batch|fallbacks|observe)/.test(other)) return;
+          if (
+            other === text ||
+            /CompiledOso|oso\.(?:batch|fallbacks|observe)|\.explain(?:With)?\(|explain: true/.test(other)
+          )
+            return;
           ran = `on-oso-${program}`;
           writeFileSync(new URL(`${name}/${ran}`, BUILD), other);
         }

@@ -30,6 +30,18 @@ export interface Decision {
   readonly policyVersion: string | undefined;
 }
 
+/** Why a question was answered as it was. It is for developers; {@link Why.message} alone is for users. */
+export interface Why {
+  readonly allowed: boolean;
+  /** What the policy says to users by `# @reason code: text` of the rules that refuse, the nearest to a yes first. */
+  readonly reasons: readonly { readonly code: string; readonly message: string }[];
+  /** The text of the first reason; undefined if the policy gives none. */
+  readonly message: string | undefined;
+  /** The explanation as text, with the policy's own lines. By default no text of the actor or the resource is in it. */
+  toString(): string;
+  toJSON(): object;
+}
+
 /** A decision that was not allowed, as the unauthorized action receives it. */
 export interface Denial<Actor = DefaultActor, Action = DefaultAction> extends Decision {
   readonly actor: Actor | null;
@@ -41,6 +53,16 @@ export interface Denial<Actor = DefaultActor, Action = DefaultAction> extends De
    * answers 404 by itself, as for one that is missing, and the unauthorized action is not asked.
    */
   readonly status: 403;
+  /**
+   * Says why, with CompiledOso. The policy is asked once more, and nothing is decided by that.
+   *
+   * @throws {KoaOsoError} (rejects) `ERR_KOA_OSO_INVALID_ARGUMENT` if the Oso cannot tell why
+   * @example
+   * koaOso.setUnauthorizedAction(async (ctx, denial) => {
+   *   ctx.throw(403, (await denial.explain()).message ?? 'Forbidden');
+   * });
+   */
+  explain(): Promise<Why>;
 }
 
 /**

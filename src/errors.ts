@@ -321,6 +321,13 @@ export const errors = {
     );
   },
 
+  cannotExplain(): KoaOsoError {
+    return new KoaOsoError(
+      'ERR_KOA_OSO_INVALID_ARGUMENT',
+      "This Oso cannot tell why. Load the same policy into a CompiledOso of koa-oso/polar, and give that to KoaOso: it takes Oso's place.",
+    );
+  },
+
   noTransactions(): KoaOsoError {
     return new KoaOsoError(
       'ERR_KOA_OSO_INVALID_ARGUMENT',

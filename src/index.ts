@@ -1,7 +1,7 @@
 import './koa-types.js';
 
 export type { ActorOso } from './actor-oso.js';
-export type { AuthorizationState, Decision, DecisionKind, Denial } from './authorization-state.js';
+export type { AuthorizationState, Decision, DecisionKind, Denial, Why } from './authorization-state.js';
 export { type ErrorCode, KoaOsoError, PolicyRefusedError } from './errors.js';
 export { HttpRequest, type Lookup } from './http-request.js';
 export { type AppLike, KoaOso, type KoaOsoOptions } from './koa-oso.js';

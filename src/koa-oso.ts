@@ -41,6 +41,11 @@ export interface KoaOsoOptions<Actor = DefaultActor, Action = DefaultAction> {
   checkRead?: boolean;
   /** The action that `checkRead` asks for. Default: `'read'`. */
   readAction?: unknown;
+  /**
+   * Gives the error of a denial the property `explanation`: why, as a text for developers. It is not enumerable, so that no
+   * response and no JSON has it. Only if the Oso can tell why, and not if `NODE_ENV` is `production`. Default: `false`.
+   */
+  explain?: boolean;
 }
 
 /**
@@ -62,6 +67,7 @@ export class KoaOso<Actor = DefaultActor, Action = DefaultAction> {
   /** @throws {KoaOsoError} `ERR_KOA_OSO_INVALID_ARGUMENT`, see {@link KoaOso.setOso} */
   constructor(options: KoaOsoOptions<Actor, Action> = {}) {
     const { oso, app, getActor, unauthorizedAction, checkRead = false, readAction = 'read' } = given(options);
+    const { explain = false } = given(options);
     requireAction('readAction', readAction);
     this.#settings = {
       oso: undefined,
@@ -69,6 +75,7 @@ export class KoaOso<Actor = DefaultActor, Action = DefaultAction> {
       unauthorizedAction: denyByDefault,
       checkRead,
       readAction,
+      explains: explain && process.env.NODE_ENV !== 'production',
     };
     if (getActor !== undefined) this.setGetActor(getActor);
     if (unauthorizedAction !== undefined) this.setUnauthorizedAction(unauthorizedAction);

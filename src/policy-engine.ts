@@ -1,4 +1,5 @@
 import type { Oso } from 'oso';
+import type { Why } from './authorization-state.js';
 import { type Engine, Seat } from './engine/seat.js';
 import { EngineDeadError } from './engine/wasm.js';
 import { errors, KoaOsoError } from './errors.js';
@@ -51,6 +52,17 @@ export function manyQuestions(oso: PolicyEngine): ManyQuestions {
   return typeof batch === 'function'
     ? { questions: batch.call(oso), atOnce: AT_ONCE }
     : { questions: oso, atOnce: 1 };
+}
+
+/**
+ * Asks why a question is answered as it is, of an Oso that can tell.
+ *
+ * @throws {KoaOsoError} `ERR_KOA_OSO_INVALID_ARGUMENT` if it cannot
+ */
+export function explain(oso: PolicyEngine, rule: string, args: readonly unknown[]): Promise<Why> {
+  const ask = propertyOf(oso, 'explain');
+  if (typeof ask !== 'function') throw errors.cannotExplain();
+  return ask.call(oso, rule, ...args);
 }
 
 /** A data filtering adapter that can ask inside of a transaction. */

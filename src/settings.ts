@@ -22,4 +22,6 @@ export interface Settings {
   unauthorizedAction: UnauthorizedAction<never, never>;
   readonly checkRead: boolean;
   readonly readAction: unknown;
+  /** The errors of denials say why. */
+  readonly explains: boolean;
 }

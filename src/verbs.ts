@@ -13,12 +13,15 @@ import type {
   Decision,
   DecisionKind,
   Denial,
+  Why,
 } from './authorization-state.js';
 import { errors } from './errors.js';
+import { defineHidden } from './guard/own-properties.js';
 import { HttpRequest } from './http-request.js';
 import { given } from './options.js';
 import {
   engineError,
+  explain,
   type HeldPolicy,
   manyQuestions,
   type PolicyEngine,
@@ -339,6 +342,34 @@ export class Verbs<Actor = DefaultActor, Action = DefaultAction, InRequest exten
     ...[options]: Asking<InRequest, Action, DecisionOptions<Actor, Action>>
   ): Promise<boolean> {
     return this.#asker.outcome.watch('isAllowed(…)', this.#isAllowed(resource, options));
+  }
+
+  /**
+   * Says why the actor may do the action to the resource, or may not; with `field`, to that field. Without consequences, as
+   * {@link Verbs.isAllowed}: it stops nothing, and does not count as having authorized. `ctx.state.oso` does not hear of it.
+   *
+   * @returns for developers; only its `message` is meant to be shown to users
+   * @throws {KoaOsoError} `ERR_KOA_OSO_INVALID_ARGUMENT` if the Oso cannot tell why (CompiledOso can)
+   * @example
+   * console.log(String(await ctx.oso.explain(expense, { action: 'approve' })));
+   */
+  explain(
+    resource: unknown,
+    ...[options]: Asking<InRequest, Action, DecisionOptions<Actor, Action> & { field?: string }>
+  ): Promise<Why> {
+    return this.#asker.outcome.watch('explain(…)', this.#explainAnswer(resource, options));
+  }
+
+  async #explainAnswer(
+    resource: unknown,
+    options: DecisionOptions<Actor, Action> & { field?: string } = {},
+  ): Promise<Why> {
+    const asking = given(options);
+    const kind = 'field' in asking ? 'authorizeField' : 'isAllowed';
+    const asked = this.#asker.resourceOf(resource);
+    const action = this.#actionOf(asking);
+    const actor: unknown = await this.#actorOf(asking);
+    return this.#explain({ kind, actor, action, resource: asked, field: asking.field });
   }
 
   /**
@@ -688,7 +719,38 @@ export class Verbs<Actor = DefaultActor, Action = DefaultAction, InRequest exten
       checkRead && !(decision.resource instanceof HttpRequest) && !(await this.#mayRead(decision));
     // Whatever the unauthorized action did would tell the resource from one that is missing.
     if (hides) return this.#asker.notFound();
-    return this.#asker.deny({ ...decision, allowed: false, status: 403 } as Denial<never, never>);
+    const denial = { ...decision, allowed: false, status: 403 };
+    const explain = () => this.#explain(decision);
+    defineHidden(denial, { explain });
+    const denied = this.#asker.deny(denial as unknown as Denial<never, never>);
+    return this.#asker.settings.explains ? denied.catch(error => carryExplanation(error, explain)) : denied;
+  }
+
+  /** Asks why a question was answered as it was. Nothing is decided by that, and nothing noted. */
+  async #explain({
+    kind,
+    actor,
+    action,
+    resource,
+    field,
+  }: Omit<Decision, 'allowed' | 'duration' | 'policyVersion'>): Promise<Why> {
+    const { settings } = this.#asker;
+    if (settings.oso === undefined) throw errors.noOso();
+    const { oso, seat } = this.#asker.policyOf(settings.oso);
+    const { engine } = seat;
+    const { rule } = VERBS[kind];
+    const args =
+      rule === 'allow_request'
+        ? [actor, resource]
+        : rule === 'allow_field'
+          ? [actor, action, resource, requireField(field)]
+          : [actor, action, resource];
+    const run = () => explain(oso, rule, args);
+    try {
+      return await (this.#within === undefined ? run() : this.#within(run));
+    } catch (error) {
+      throw engineError(rule, error, engine);
+    }
   }
 
   async #mayRead({ kind, actor, action, resource }: Decision): Promise<boolean> {
@@ -696,6 +758,16 @@ export class Verbs<Actor = DefaultActor, Action = DefaultAction, InRequest exten
     if ((kind === 'authorize' || kind === 'check') && action === readAction) return false;
     return this.#isAllowed(resource, { actor, action: readAction } as DecisionOptions<Actor, Action>);
   }
+}
+
+/** Rejects with the error of a denial, which is then to say why. That it cannot be told is no reason for another error. */
+async function carryExplanation(error: unknown, explain: () => Promise<Why>): Promise<never> {
+  try {
+    defineHidden(error as object, { explanation: String(await explain()) });
+  } catch {
+    // The denial stays what it is.
+  }
+  throw error;
 }
 
 /** The decision of a question; throws what came in its way. */
