@@ -170,3 +170,11 @@ export async function loadedOso(database: DataSource): Promise<CompiledOso> {
 export function actor(database: DataSource, id: number): Promise<User> {
   return database.getRepository(User).findOneOrFail({ where: { id }, relations: { memberships: true } });
 }
+
+/** The same user as an accountant of the first organizations, as many as that. */
+export function accountantOf(user: User, organizations: number): User {
+  const memberships = Array.from({ length: organizations }, (_, at) =>
+    Object.assign(new Membership(), { userId: user.id, organizationId: at + 1, role: 'accountant' }),
+  );
+  return Object.assign(new User(), user, { memberships });
+}

@@ -404,6 +404,8 @@ function shortened(key: string): string {
 
 /** The same for conditions that are the same. */
 function keyOf(condition: Condition): string {
+  // Quicker made anew than kept.
+  if (condition.kind === 'compare') return shortened(makeKey(condition));
   let key = keys.get(condition);
   if (key === undefined) {
     key = shortened(makeKey(condition));
@@ -519,6 +521,7 @@ const spoken = new WeakMap<Condition, Map<number, boolean>>();
 
 /** Whether a condition speaks of a row. It is worked out once: a condition may be a part of many. */
 function speaksOf(condition: Condition, row: RowVariable): boolean {
+  if ('column' in condition) return condition.column.row.number === row.number;
   let known = spoken.get(condition);
   if (known === undefined) {
     known = new Map();
@@ -573,6 +576,7 @@ const negations = new WeakMap<Condition, Condition>();
 
 /** The condition that holds exactly where `condition` does not. It is worked out once, as a condition may be a part of many. */
 export function negate(condition: Condition): Condition {
+  if (condition.kind === 'compare' && !condition.column.field.nullable) return negated(condition);
   let negation = negations.get(condition);
   if (negation === undefined) {
     negation = negated(condition);
@@ -681,6 +685,7 @@ const sizes = new WeakMap<Condition, Size>();
 
 /** The size of a condition. What is a part of it several times counts as often. */
 export function sizeOf(condition: Condition): Size {
+  if ('column' in condition) return measure(condition);
   let size = sizes.get(condition);
   if (size === undefined) {
     size = measure(condition);
