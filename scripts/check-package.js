@@ -133,6 +133,7 @@ try {
 
   // Up to 0.28 Kysely has a build for `require` and another for `import`, which is the one that koa-oso gets.
   const commonKysely = `
+    const { KoaOso } = require('koa-oso');
     const { Oso } = require('oso');
     const { registerEntities, entityEquality } = require('koa-oso/kysely');
     const kysely = require('kysely');
@@ -154,7 +155,9 @@ try {
         await oso.loadStr('allow(_, "read", note: Note) if note.id = 1;');
         const query = await oso.authorizedQuery('ann', 'read', Note);
         console.log(query.where('id', '>', 0).compile().sql, (await query.execute()).length);
-        console.log((await oso.authorizedResources('ann', 'read', Note)).length);
+        const anns = new KoaOso({ oso }).for('ann');
+        const list = trx => anns.using(trx).authorizedResources(Note, { action: 'read' });
+        console.log((await db.transaction().execute(list)).length);
       }
     })();
   `;
@@ -169,20 +172,25 @@ try {
     );
   }
 
-  const commonDrizzle = project('drizzle-cjs', ['koa', 'oso', 'drizzle-orm'], {
+  const commonDrizzle = project('drizzle-cjs', ['koa', 'oso', 'drizzle-orm', 'pg'], {
     'cjs.cjs': `
+      const { KoaOso } = require('koa-oso');
       const { Oso } = require('oso');
       const { registerEntities, entityEquality } = require('koa-oso/drizzle');
       const { integer, pgTable } = require('drizzle-orm/pg-core');
-      const { drizzle } = require('drizzle-orm/pg-proxy');
-      const db = drizzle(async () => ({ rows: [] }));
+      const { drizzle } = require('drizzle-orm/node-postgres');
+      // A connection that answers with nothing.
+      const db = drizzle({ client: { query: async () => ({ rows: [] }) } });
       class Note {}
       const entities = { Note: { class: Note, table: pgTable('notes', { id: integer().primaryKey() }) } };
       (async () => {
         const oso = new Oso({ equalityFn: entityEquality(entities) });
         registerEntities(oso, db, entities);
         await oso.loadStr('allow(_, "read", note: Note) if note.id = 1;');
-        console.log(db.select().from(await oso.authorizedQuery('ann', 'read', Note)).toSQL().sql);
+        const anns = new KoaOso({ oso }).for('ann');
+        await db.transaction(async tx => {
+          console.log(tx.select().from(await anns.using(tx).authorizedQuery(Note, { action: 'read' })).toSQL().sql);
+        });
       })();
     `,
   });
