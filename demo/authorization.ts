@@ -28,10 +28,11 @@ const POLICY = fileURLToPath(new URL('../../demo/policy.polar', import.meta.url)
  * The KoaOso of the expense tracker, with its policy loaded into `oso`. The database has to be open.
  *
  * @param oso what decides. `new Oso({ equalityFn: entityEquality(database) })` in its place gives the same answers
+ * @param explain whether denials say why, in development
  */
-export async function expenseOso(oso: Oso = new CompiledOso()): Promise<KoaOso> {
+export async function expenseOso(oso: Oso = new CompiledOso(), { explain = false } = {}): Promise<KoaOso> {
   // Before the policy is loaded, so that its rules find their classes, and Request among them.
-  const koaOso = new KoaOso({ oso, getActor: userOf, unauthorizedAction: refuse, checkRead: true });
+  const koaOso = new KoaOso({ oso, getActor: userOf, unauthorizedAction: refuse, checkRead: true, explain });
   registerEntities(oso, database, [Expense, Membership, Organization, Reminder, Team, User]);
   await oso.loadFiles([POLICY]);
   return koaOso;

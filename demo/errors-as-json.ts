@@ -32,6 +32,8 @@ function answerFor(ctx: Context, error: Thrown): void {
   } else if (Array.isArray(error.errors)) {
     answer(ctx, status, 'The request is not valid', messagesByField(error.errors));
   } else if (error.expose || error instanceof HttpError) {
+    // For developers, and never for the client.
+    if (error.explanation !== undefined) ctx.app.emit('explained', error.explanation);
     answer(ctx, status, error.message);
   } else {
     answer(ctx, status);
@@ -42,6 +44,8 @@ interface Thrown extends Error {
   status?: number;
   httpCode?: number;
   expose?: boolean;
+  /** Why it was denied, from koa-oso in development. */
+  explanation?: string;
   /** What routing-controllers hands on from class-validator. */
   errors?: { property: string; constraints?: Record<string, string> }[];
 }

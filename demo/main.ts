@@ -8,8 +8,9 @@ import { remindAll } from './reminders.js';
 import { people } from './seed.js';
 
 await openDatabase();
-const koaOso = await expenseOso();
+const koaOso = await expenseOso(undefined, { explain: true });
 const app = createApp(koaOso);
+app.on('explained', explanation => console.log(`\n${explanation}`));
 const server = app.listen(Number(process.env.PORT ?? 3000));
 await once(server, 'listening');
 

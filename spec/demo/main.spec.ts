@@ -24,10 +24,10 @@ describe('the demo, started by hand', () => {
       env: { ...process.env, PORT: '0' },
       stdio: ['ignore', 'pipe', 'inherit'],
     });
-    for await (const chunk of demo.stdout.setEncoding('utf8').iterator({ destroyOnReturn: false })) {
+    demo.stdout.setEncoding('utf8').on('data', chunk => {
       printed += chunk;
-      if (printed.endsWith('\n\n')) break;
-    }
+    });
+    while (!printed.endsWith('\n\n')) await once(demo.stdout, 'data');
   });
 
   after(async () => {
@@ -114,5 +114,10 @@ describe('the demo, started by hand', () => {
         },
       },
     ]);
+  });
+
+  it('says on the console why that was denied, and nothing of it to the client', () => {
+    expect(printed).to.match(/^DENIED {2}allow\(User 3, "approve", Expense 1\) .*policy\.polar$/m);
+    expect(printed).to.match(/^ +\d+ │ {3}expense\.ownerId != user\.id and$/m);
   });
 });
