@@ -16,6 +16,24 @@ function expectedTexts(): Map<string, string> {
   );
 }
 
+class Account {
+  constructor(
+    readonly a: number,
+    readonly b: number,
+    readonly c: number,
+    readonly list: number[],
+  ) {}
+}
+
+/** The same numbers each time: a small linear congruential generator. */
+function randomNumbers(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state * 1_664_525 + 1_013_904_223) % 2 ** 32;
+    return state / 2 ** 32;
+  };
+}
+
 describe('Explanations', () => {
   const expected = expectedTexts();
 
@@ -64,6 +82,64 @@ describe('Explanations', () => {
       }
       expect(change === undefined || why.ways.length > 0).to.equal(true);
     }
+  });
+
+  it('name first what alone stands in the way, for random policies', async () => {
+    const random = randomNumbers(7);
+    const pick = (most: number): number => Math.floor(random() * most);
+    const field = (): string => 'abc'[pick(3)] as string;
+    const condition = (): string => {
+      const [left, right, number] = [field(), field(), pick(5)];
+      const forms = [
+        `user.${left} > ${number}`,
+        `user.${left} = user.${right}`,
+        `not user.${left} = ${number}`,
+        `(user.${left} = ${number} or user.${right} < ${pick(3)})`,
+        `g(user, ${number})`,
+        `forall(n in user.list, n < ${number + 2})`,
+      ];
+      return forms[pick(forms.length)] as string;
+    };
+    let denied = 0;
+    let named = 0;
+    for (let round = 0; round < 60; round++) {
+      // One condition a line, so that each can be replaced.
+      const bodies = Array.from({ length: 1 + pick(3) }, () =>
+        Array.from({ length: 1 + pick(3) }, condition),
+      );
+      const rules = bodies.map(body => `allow(user: Account, "read", _) if\n${body.join(' and\n')};`);
+      const policy = `${rules.join('\n')}\ng(user: Account, n) if\nuser.b = n;\ng(user: Account, n) if\nuser.c > n;`;
+      const account = new Account(pick(5), pick(5), pick(5), [pick(4), pick(4)]);
+      const ask = async (text: string) => {
+        const oso = new CompiledOso();
+        oso.registerClass(Account);
+        await oso.loadStr(text);
+        return oso;
+      };
+      const why = await (await ask(policy)).explain('allow', account, 'read', 1);
+      if (why.allowed) continue;
+      denied++;
+      const lines = policy.split('\n');
+      const [nearest] = why.ways;
+      const isEnough = async (line: number): Promise<boolean> => {
+        const end = /(?: and|;)$/.exec(lines[line] as string)?.[0] ?? '';
+        const changed = lines.with(line, `user = user${end}`).join('\n');
+        return (await ask(changed)).isAllowed(account, 'read', 1);
+      };
+      const first = bodies.flatMap((body, rule) =>
+        body.map((_, at) => at + 1 + bodies.slice(0, rule).reduce((sum, each) => sum + each.length + 1, 0)),
+      );
+      const enough: number[] = [];
+      for (const line of first) if (await isEnough(line)) enough.push(line);
+      // What is named may stand in a rule that the condition calls, or in an alternative of it.
+      expect(nearest?.isLast, `${policy}\n${why}`).to.equal(enough.length > 0);
+      if (enough.length === 0) continue;
+      named++;
+      const own = nearest?.calledBy?.place.line ?? nearest?.missing.place.line ?? 0;
+      expect(enough, `${policy}\n${why}`).to.include(own - 1);
+    }
+    expect(denied).to.be.above(20);
+    expect(named).to.be.above(10);
   });
 
   it('show as much of values as they are told', async () => {
