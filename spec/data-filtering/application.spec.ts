@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import { KoaOso } from 'koa-oso';
 import type { CompiledOso } from 'koa-oso/polar';
 import type { DataSource, ObjectLiteral, SelectQueryBuilder } from 'typeorm';
 import {
@@ -73,6 +74,40 @@ describe('an application like GitClub', () => {
       await oso.isAllowed(asked, 'close', about);
       expect([asked, about]).to.deep.equal([user, issue]);
     });
+  });
+
+  describe('a page of 49 issues', () => {
+    const page = (): Promise<Issue[]> =>
+      database.getRepository(Issue).find({ order: { id: 'DESC' }, take: 49 });
+
+    for (const { loaded, statements } of [
+      { loaded: true, statements: 1 },
+      { loaded: false, statements: 3 },
+    ]) {
+      it(`takes ${statements} to tell what is allowed on each, if the roles are ${loaded ? '' : 'not '}loaded`, async () => {
+        for (const roles of ROLES) {
+          const koaOso = new KoaOso({ oso }).for(await userWith(roles, { loaded }));
+          const issues = await page();
+          const actions = ['read', 'close', 'delete'];
+          const found: unknown[] = [];
+          const sent = await statementsOf(database, async () =>
+            found.push(await koaOso.allowed(issues, { actions })),
+          );
+          expect(sent).to.have.length(statements);
+          if (roles === 400) continue;
+          const expected = await Promise.all(
+            issues.map(async issue => [
+              issue,
+              await Promise.all(actions.map(action => koaOso.isAllowed(issue, { action }))),
+            ]),
+          );
+          const [allowed] = found as [ReadonlyMap<Issue, ReadonlySet<string>>];
+          expect(
+            issues.map(issue => [issue, actions.map(action => allowed.get(issue)?.has(action))]),
+          ).to.deep.equal(expected);
+        }
+      });
+    }
   });
 
   describe('a list', () => {
