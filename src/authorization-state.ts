@@ -16,7 +16,7 @@ export type DecisionKind =
 export interface Decision {
   readonly kind: DecisionKind;
   readonly actor: unknown;
-  /** Absent where the question has no action: `authorizeRequest` and `authorizedActions`. */
+  /** Absent if the question has no action: `authorizeRequest` and `authorizedActions`. */
   readonly action?: unknown;
   /** What the question was about; for `authorizedQuery` and `authorizedResources`, the class. */
   readonly resource: unknown;
@@ -26,7 +26,7 @@ export interface Decision {
   readonly allowed: boolean;
   /** Milliseconds that the policy took. */
   readonly duration: number;
-  /** Which policy decided: a hash of its texts. Undefined where it was loaded before KoaOso was given the Oso. */
+  /** Which policy decided: a hash of its texts. Undefined if it was loaded before KoaOso was given the Oso. */
   readonly policyVersion: string | undefined;
 }
 

@@ -102,11 +102,11 @@ export class KoaOsoError extends Error {
  * place and the reason, `cause` is what Oso or `verify` threw.
  */
 export class PolicyRefusedError extends KoaOsoError {
-  /** The name of the file, as it was given to `loadFiles` or `loadStr`; undefined where no place is to blame. */
+  /** The name of the file, as it was given to `loadFiles` or `loadStr`; undefined if no place is to blame. */
   readonly file: string | undefined;
-  /** Starts at 1; undefined where no place is to blame. */
+  /** Starts at 1; undefined if no place is to blame. */
   readonly line: number | undefined;
-  /** Starts at 1; undefined where no place is to blame. */
+  /** Starts at 1; undefined if no place is to blame. */
   readonly column: number | undefined;
 
   constructor(reason: string, cause: unknown) {

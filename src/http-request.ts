@@ -30,7 +30,7 @@ export class HttpRequest {
   readonly #ctx: Context;
   readonly #match: RouteMatch | undefined;
 
-  /** @param match the route and its parameters, where the router has yet to set them */
+  /** @param match the route and its parameters, if the router has yet to set them */
   constructor(ctx: Context, match?: RouteMatch) {
     this.#ctx = ctx;
     this.#match = match;
@@ -69,7 +69,7 @@ export class HttpRequest {
     return this.#ctx.originalUrl;
   }
 
-  /** Dictionary of String, or List of String where a name is repeated; absent names are `nil`. */
+  /** Dictionary of String, or List of String if a name is repeated; absent names are `nil`. */
   get query(): Lookup<string | string[]> {
     return lookupOf(this.#ctx.query as Record<string, string | string[]>);
   }
@@ -104,7 +104,7 @@ export class HttpRequest {
     return (Array.isArray(value) ? value.join(', ') : value) || null;
   }
 
-  /** String. Host name and port: `"example.com:3000"`; the empty string where the client sent none. */
+  /** String. Host name and port: `"example.com:3000"`; the empty string if the client sent none. */
   get host(): string {
     return this.#ctx.host;
   }
@@ -139,12 +139,12 @@ export class HttpRequest {
     return this.#ctx.ips;
   }
 
-  /** String. The media type of the body, without parameters: `"application/json"`; empty where there is none. */
+  /** String. The media type of the body, without parameters: `"application/json"`; empty if there is none. */
   get type(): string {
     return this.#ctx.request.type;
   }
 
-  /** Integer or `nil`. The length of the body in bytes, where the client told it. */
+  /** Integer or `nil`. The length of the body in bytes, if the client told it. */
   get length(): number | null {
     return this.#ctx.request.length ?? null;
   }

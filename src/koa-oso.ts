@@ -87,7 +87,7 @@ export class KoaOso<Actor = DefaultActor, Action = DefaultAction> {
    * Sets the Oso that decides, and registers the class `Request` with it. Call it before the policy is loaded, so that
    * rules on `Request` find their class, and a policy that names an unregistered class fails to load.
    *
-   * @throws {KoaOsoError} `ERR_KOA_OSO_INVALID_ARGUMENT` where another class is registered as `Request`
+   * @throws {KoaOsoError} `ERR_KOA_OSO_INVALID_ARGUMENT` if another class is registered as `Request`
    */
   setOso(oso: PolicyEngine): this {
     prepare(oso);
@@ -235,7 +235,7 @@ export class KoaOso<Actor = DefaultActor, Action = DefaultAction> {
   }
 
   /**
-   * A middleware that turns the response of a route into 500 where the route neither authorized nor skipped. It
+   * A middleware that turns the response of a route into 500 if the route neither authorized nor skipped. It
    * goes behind `middleware()`. What fails anyhow passes: unknown paths, wrong methods, errors; so does the answer of a
    * router or of CORS to OPTIONS.
    */
@@ -258,7 +258,7 @@ export class KoaOso<Actor = DefaultActor, Action = DefaultAction> {
   /**
    * A route middleware that authorizes before the handler runs.
    *
-   * @throws {KoaOsoError} `ERR_KOA_OSO_INVALID_ARGUMENT`, at once, where `resource` is given as `undefined`
+   * @throws {KoaOsoError} `ERR_KOA_OSO_INVALID_ARGUMENT`, at once, if `resource` is given as `undefined`
    * @example
    * router.get('/expenses/:id', koaOso.authorize({ resource: ctx => find(ctx.params.id), action: 'read' }), show);
    */

@@ -94,7 +94,7 @@ const prepared = new WeakSet<PolicyEngine>();
  * Makes an Oso ready for Koa: registers `Request`, guards its host against values that claim a class or are
  * too large, and lets loads fail that Oso itself only warns of.
  *
- * @throws {KoaOsoError} `ERR_KOA_OSO_INVALID_ARGUMENT` where it is no Oso, or has another class as `Request`
+ * @throws {KoaOsoError} `ERR_KOA_OSO_INVALID_ARGUMENT` if it is no Oso, or has another class as `Request`
  */
 export function prepare(oso: PolicyEngine): void {
   if (typeof oso?.getHost !== 'function') throw errors.invalidArgument('What was given as oso is no Oso.');

@@ -22,7 +22,7 @@ const QUIET_MILLISECONDS = 100;
  *
  * @param reload answers with a promise; a second one waits for the first
  * @param fail hears of what goes wrong; it does not throw
- * @throws an error of Node where a directory is not there
+ * @throws an error of Node if a directory is not there
  */
 export function watchFiles(
   files: readonly string[],

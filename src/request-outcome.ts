@@ -60,7 +60,7 @@ export class RequestOutcome {
     return this.#isEveryRefusalHandled && this.#refused.every(check => check.isRead);
   }
 
-  /** Makes the request end with an error, also where somebody on the way back swallows it. */
+  /** Makes the request end with an error, even if somebody on the way back swallows it. */
   refuse(refusal: Error): void {
     if (this.#isClosed && this.#outer !== undefined) {
       this.#outer.refuse(refusal);
@@ -90,7 +90,7 @@ export class RequestOutcome {
     return this.#isClosed;
   }
 
-  /** Makes a check that fails end the request, also where the handler forgot it or swallows the error. */
+  /** Makes a check that fails end the request, even if the handler forgot it or swallows the error. */
   enforce<Result>(check: Promise<Result>): WatchedPromise<Result> {
     const enforced = this.#await(
       check,
@@ -157,7 +157,7 @@ export class RequestOutcome {
   /**
    * Makes the response wait. Every request comes by here: it makes no promise more than it has to.
    *
-   * @param onUnhandled hears of the error if it comes to the end of a chain, where nobody handles it
+   * @param onUnhandled hears of the error if it comes to the end of a chain and nobody handles it
    */
   #await<Result>(
     check: Promise<Result>,

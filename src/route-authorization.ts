@@ -60,7 +60,7 @@ function layersMatchedBy(ctx: Context, app: AppWithRouters): MatchedLayer[] {
 }
 
 /**
- * Every route that the request matches. Usually it is one; where there are more, the first may answer, or hand on to
+ * Every route that the request matches. Usually it is one; if there are more, the first may answer, or hand on to
  * the next, each with parameters of its own. So the policy has to allow them all.
  */
 function routesOf(layers: MatchedLayer[]): RouteMatch[] {

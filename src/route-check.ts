@@ -21,7 +21,7 @@ export interface RouteCheck<Resource = unknown, Actor = DefaultActor, Action = D
   action?: Action;
   /** The actor, or a function that gets it. Default: the request's actor. */
   actor?: Actor | null | OfContext<Actor | null | undefined>;
-  /** Answer 404 instead of 403 where the actor may not even read the resource. Default: as given to `KoaOso`. */
+  /** Answer 404 instead of 403 if the actor may not even read the resource. Default: as given to `KoaOso`. */
   checkRead?: boolean;
 }
 
@@ -54,7 +54,7 @@ export function loadedResources(ctx: Context): readonly unknown[] {
  * Runs one check: loads the resource, authorizes it, and keeps it.
  *
  * @param options as {@link routeCheck} gives them
- * @throws 404 where the resource is not there; else as `ctx.oso.authorize`
+ * @throws 404 if the resource is not there; else as `ctx.oso.authorize`
  */
 export async function check(ctx: Context, options: RouteCheck<unknown, unknown, unknown>): Promise<void> {
   const oso = requestOso(ctx);

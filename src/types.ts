@@ -34,7 +34,7 @@ export type DefaultAction = AuthorizationTypes extends { action: infer Action } 
 // biome-ignore lint/suspicious/noEmptyInterface: adapters add to it
 export interface QueryTypes<Resource> {}
 
-/** The query of {@link QueryTypes} for a class of resources; unknown where no adapter has said. */
+/** The query of {@link QueryTypes} for a class of resources; unknown if no adapter has said. */
 export type ListQuery<Resource> = [keyof QueryTypes<Resource>] extends [never]
   ? unknown
   : QueryTypes<Resource>[keyof QueryTypes<Resource>];

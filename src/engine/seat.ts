@@ -28,7 +28,7 @@ export interface LoadedText {
 /** The texts that an engine has loaded. */
 export class LoadedPolicy {
   readonly texts: readonly LoadedText[];
-  /** The first 16 hexadecimal digits of the SHA-256 of the texts, in their order; undefined where none is loaded. */
+  /** The first 16 hexadecimal digits of the SHA-256 of the texts, in their order; undefined if none is loaded. */
   readonly version: string | undefined;
 
   constructor(texts: readonly LoadedText[]) {
@@ -42,7 +42,7 @@ export class LoadedPolicy {
 /** An engine, and what it has loaded. */
 export class Engine {
   readonly raw: RawEngine;
-  /** Undefined where something may have been loaded before anybody took note. */
+  /** Undefined if something may have been loaded before anybody took note. */
   policy: LoadedPolicy | undefined;
 
   constructor(raw: RawEngine, policy: LoadedPolicy | undefined) {

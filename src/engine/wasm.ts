@@ -127,7 +127,7 @@ export function soundInstance(): WasmInstance {
   return fresh;
 }
 
-/** @throws {EngineDeadError} where there is no file to evaluate: in a bundle, or outside of Node */
+/** @throws {EngineDeadError} if there is no file to evaluate: in a bundle, or outside of Node */
 function instantiate(): WasmModule {
   try {
     const require = createRequire(import.meta.url);

@@ -38,9 +38,9 @@ export class PolicyError extends Error {
   readonly code: PolarErrorCode;
   readonly rule: string | undefined;
   readonly file: string | undefined;
-  /** Starts at 1; undefined where no single place is to blame. */
+  /** Starts at 1; undefined if no single place is to blame. */
   readonly line: number | undefined;
-  /** Starts at 1; undefined where no single place is to blame. */
+  /** Starts at 1; undefined if no single place is to blame. */
   readonly column: number | undefined;
 
   constructor(message: string, { code, name, place, cause }: PolicyErrorOptions) {
@@ -53,7 +53,7 @@ export class PolicyError extends Error {
     // Own but hidden, so that loggers and serializers print neither the class's name nor what the host threw.
     define(this, 'name', { value: name, enumerable: false, configurable: true });
     if (cause !== undefined) {
-      // Node prints a cause even where it is hidden, but calls no getter for it; and Oso's messages hold values.
+      // Node prints a cause even if it is hidden, but calls no getter for it; and Oso's messages hold values.
       define(this, 'cause', { get: () => cause, configurable: true });
     }
   }
@@ -125,7 +125,7 @@ export function runtimeError(
 }
 
 /**
- * Thrown inside the evaluator, and never further, where the compiled form does not cover what the policy does: the query
+ * Thrown inside the evaluator, and never further, if the compiled form does not cover what the policy does: the query
  * is then answered by Oso's engine.
  */
 export class NotCovered {
@@ -139,7 +139,7 @@ export class NotCovered {
     this.refusal = refusal;
   }
 
-  /** Does some work, and says where in the policy that was, should it turn out not to be covered. */
+  /** Does some work, and says where in the policy it was if it turns out not to be covered. */
   static at<Result>(placeOf: (() => PolicyPlace) | undefined, work: () => Result): Result {
     try {
       return work();

@@ -14,7 +14,7 @@ const declarations = new WeakMap<Function, Map<string | undefined, Declaration[]
  * Notes what a decorator said.
  *
  * @returns all that has been said of the target
- * @throws {KoaOsoError} `ERR_KOA_OSO_CONFLICTING_DECORATORS` where the target is to be authorized and skipped
+ * @throws {KoaOsoError} `ERR_KOA_OSO_CONFLICTING_DECORATORS` if the target is to be authorized and skipped
  */
 export function declare(
   controller: Function,

@@ -23,8 +23,8 @@ export type ParameterDecorator = (prototype: object, method: string, index: numb
  * parameters are made, behind the functions of `@UseBefore`. On a class it holds for all methods, and is inherited; it
  * adds up with those on the method: all must pass.
  *
- * @throws {KoaOsoError} when the class is defined: `ERR_KOA_OSO_CONFLICTING_DECORATORS` where the same target has
- *   `@SkipAuthorization`, `ERR_KOA_OSO_INVALID_ARGUMENT` where `resource` is given as `undefined`
+ * @throws {KoaOsoError} when the class is defined: `ERR_KOA_OSO_CONFLICTING_DECORATORS` if the same target has
+ *   `@SkipAuthorization`, `ERR_KOA_OSO_INVALID_ARGUMENT` if `resource` is given as `undefined`
  * @example
  * @Get('/:id')
  * @Authorize({ resource: ctx => Expense.findOneBy({ id: ctx.params.id }), action: 'read' })
@@ -43,7 +43,7 @@ export function Authorize<Resource = unknown>(
  * all methods that have no `@Authorize` of their own.
  *
  * @param reason for the reader, and for `ctx.state.oso.skipReason`
- * @throws {KoaOsoError} when the class is defined: `ERR_KOA_OSO_CONFLICTING_DECORATORS` where the same target has
+ * @throws {KoaOsoError} when the class is defined: `ERR_KOA_OSO_CONFLICTING_DECORATORS` if the same target has
  *   `@Authorize`
  * @example
  * @Get('/health')
@@ -110,7 +110,7 @@ export function AuthorizedResource(...named: [resourceClass?: ResourceClass]): P
  * Injects a query for the resources of a class on which the actor may do the action, as `ctx.oso.authorizedQuery` makes
  * it. It authorizes the request.
  *
- * @throws {KoaOsoError} `ERR_KOA_OSO_INVALID_ARGUMENT` when the controller is defined, where no class is given
+ * @throws {KoaOsoError} `ERR_KOA_OSO_INVALID_ARGUMENT` when the controller is defined, if no class is given
  * @example
  * @Get('/')
  * list(@AuthorizedQuery(Expense, { action: 'read' }) expenses: SelectQueryBuilder<Expense>) {
@@ -129,7 +129,7 @@ export function AuthorizedQuery(
  * Injects the resources of a class on which the actor may do the action, as `ctx.oso.authorizedResources` loads them. It
  * authorizes the request.
  *
- * @throws {KoaOsoError} `ERR_KOA_OSO_INVALID_ARGUMENT` when the controller is defined, where no class is given
+ * @throws {KoaOsoError} `ERR_KOA_OSO_INVALID_ARGUMENT` when the controller is defined, if no class is given
  * @example
  * @Get('/')
  * list(@AuthorizedResources(Organization, { action: 'read' }) organizations: Organization[]) {

@@ -1,7 +1,7 @@
 import { isAnonymous } from './hoist.js';
 import { type Fields, type RestTerm, type Term, termsOf, type VariableTerm } from './tree.js';
 
-/** A text that is the same for two terms exactly where Polar takes them for the same term. */
+/** A text that is the same for two terms exactly if Polar takes them for the same term. */
 export function termKey(term: Term): string {
   switch (term.kind) {
     case 'string':

@@ -65,7 +65,7 @@ const FIELD_WORDS: ReadonlySet<TokenKind> = new Set<TokenKind>([
   'matches',
 ]);
 
-/** Reads a policy. Throws {@link UnreadablePolicyError} where this front end does not follow. */
+/** Reads a policy. Throws {@link UnreadablePolicyError} if this parser does not know a construct. */
 export function parsePolicy(source: PolicySource): ParsedText {
   return new Parser(source).policy();
 }
@@ -277,7 +277,7 @@ class Parser {
     return { kind: 'call', name, args, named, ...this.#since(offset) };
   }
 
-  /** An argument; nothing where a reserved word names one. */
+  /** An argument; nothing if a reserved word names one. */
   #argument(): Term | undefined {
     const { kind } = this.#token;
     if (!FIELD_WORDS.has(kind)) return this.#term(1, false);

@@ -44,7 +44,7 @@ export function placeOf({ source, offset }: Omit<Located, 'end'>): Place {
   return source.placeAt(offset);
 }
 
-/** `policy.polar:3:7`, or `line 3, column 7` where the text had no name. */
+/** `policy.polar:3:7`, or `line 3, column 7` if the text had no name. */
 export function formatPlace({ file, line, column }: Place): string {
   return file === undefined ? `line ${line}, column ${column}` : `${file}:${line}:${column}`;
 }
