@@ -8,13 +8,14 @@ import { Team } from './entities/team.js';
 import { User } from './entities/user.js';
 import { seed } from './seed.js';
 
-/** All that the demo keeps in PostgreSQL is in this schema, and nothing else may be: it is emptied at every start. */
-const SCHEMA = 'koa_oso_demo';
-
-const { DATABASE_URL } = process.env;
+/**
+ * All that the demo keeps in PostgreSQL is in the schema `DATABASE_SCHEMA`, and nothing else may be: it is emptied at
+ * every start.
+ */
+const { DATABASE_URL, DATABASE_SCHEMA = 'koa_oso_demo' } = process.env;
 
 const connection: DataSourceOptions = DATABASE_URL
-  ? { type: 'postgres', url: DATABASE_URL, schema: SCHEMA, applicationName: 'koa-oso demo' }
+  ? { type: 'postgres', url: DATABASE_URL, schema: DATABASE_SCHEMA, applicationName: 'koa-oso demo' }
   : { type: 'sqljs' };
 
 /** The database in memory, or the PostgreSQL server that `DATABASE_URL` names. */
@@ -26,7 +27,7 @@ export const database = new DataSource({
 /** Connects, and begins anew with the seeds. */
 export async function openDatabase(): Promise<void> {
   await database.initialize();
-  if (DATABASE_URL) await database.query(`CREATE SCHEMA IF NOT EXISTS ${SCHEMA}`);
+  if (DATABASE_URL) await database.query(`CREATE SCHEMA IF NOT EXISTS ${DATABASE_SCHEMA}`);
   await database.synchronize(true);
   await seed(database.manager);
 }

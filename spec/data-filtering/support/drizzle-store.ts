@@ -1,6 +1,7 @@
 import type { Logger, Table } from 'drizzle-orm';
 import { entityEquality, instancesOf, registerEntities } from 'koa-oso/drizzle';
 import { type Database, hasPostgres, hasSqlite, openPostgres, openSqlite } from '../../support/databases.js';
+import { schemaNamed } from '../../support/worker.js';
 import { entitiesOf, pgTables, sqliteTables, type WorldTables } from './drizzle-tables.js';
 import type { Store } from './store.js';
 import { createTables, storeInfinities, tableNames } from './tables.js';
@@ -29,7 +30,7 @@ export interface DrizzleStore<Tables extends WorldTables = WorldTables> extends 
   queries(): readonly { readonly sql: string; readonly parameters: readonly unknown[] }[];
 }
 
-export const SCHEMA = 'koa_oso_spec_drizzle';
+export const SCHEMA = schemaNamed('drizzle');
 
 /** SQLite, and PostgreSQL if there is one. */
 export function drizzleStores(): readonly DrizzleStore[] {

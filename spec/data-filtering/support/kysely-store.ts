@@ -2,6 +2,7 @@ import { entityEquality, instancesOf, registerEntities } from 'koa-oso/kysely';
 import { type ColumnType, Kysely, type LogEvent, sql } from 'kysely';
 import type { Entity } from '../../../src/data-filtering/schema.js';
 import { type Database, hasPostgres, hasSqlite, openPostgres, openSqlite } from '../../support/databases.js';
+import { schemaNamed } from '../../support/worker.js';
 import type { Store } from './store.js';
 import { createTables, storeInfinities, tableNames } from './tables.js';
 import { description, ENTITY_NAMES, type EntityName, isThere, type Rows, schema } from './world.js';
@@ -57,7 +58,7 @@ export interface KyselyStore extends Store {
   queries(): readonly { readonly sql: string; readonly parameters: readonly unknown[] }[];
 }
 
-export const SCHEMA = 'koa_oso_spec_kysely';
+export const SCHEMA = schemaNamed('kysely');
 
 /** SQLite, and PostgreSQL if there is one. */
 export function kyselyStores(): readonly KyselyStore[] {

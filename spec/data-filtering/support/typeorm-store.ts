@@ -11,6 +11,7 @@ import {
 import type { Entity, EntityRelation, Field } from '../../../src/data-filtering/schema.js';
 import { entityEquality, registerEntities } from '../../../src/data-filtering/typeorm/index.js';
 import { driver } from '../../support/databases.js';
+import { schemaNamed } from '../../support/worker.js';
 import type { Engine, Store } from './store.js';
 import { CREATE_COLLATION, collationOf, storeInfinities } from './tables.js';
 import { COLLATED, type Data, ENTITY_NAMES, type Rows, schema } from './world.js';
@@ -25,7 +26,7 @@ export const sqlite: DataSourceOptions =
 export const isPostgres = Boolean(DATABASE_URL);
 
 /** What the specs of TypeORM keep in PostgreSQL is in schemas of this name, with an ending. */
-const SCHEMA = 'koa_oso_spec_typeorm';
+export const SCHEMA = schemaNamed('typeorm');
 
 /** Notes the statements that are sent. */
 export class Statements implements Logger {

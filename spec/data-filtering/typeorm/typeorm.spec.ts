@@ -7,7 +7,7 @@ import { KoaOsoError } from '../../../src/errors.js';
 import { CompiledOso } from '../../../src/polar/index.js';
 import { driver } from '../../support/databases.js';
 import type { Engine } from '../support/store.js';
-import { isPostgres, TypeormStore } from '../support/typeorm-store.js';
+import { isPostgres, SCHEMA, TypeormStore } from '../support/typeorm-store.js';
 import { Expense, Line, Membership, Organization, Tag, User } from '../support/world.js';
 
 const ORGANIZATION = '0b9d7bd8-5f0c-4a58-9c1e-0a1b2c3d4e5f';
@@ -114,7 +114,7 @@ describe('registerEntities of TypeORM', () => {
   /** What a statement selects from, and what it asks besides. */
   const fromOf = (sql: string) => sql.slice(sql.indexOf(' FROM ') + ' FROM '.length).replace(/\$\d+/g, '?');
 
-  const expenses = isPostgres ? '"koa_oso_spec_typeorm_world"."expenses"' : '"expenses"';
+  const expenses = isPostgres ? `"${SCHEMA}_world"."expenses"` : '"expenses"';
   const allowedFrom = (condition: string) =>
     `(SELECT * FROM ${expenses} "t0" WHERE ${condition}) "Expense" WHERE "Expense"."deleted_at" IS NULL`;
   const isExactly = (column: string, rest: string) =>
