@@ -165,7 +165,7 @@ may(_: Team, "read");`;
     expect(seen.slice(-3)).to.deep.equal([
       '  condition user.fails() = 1',
       '    lookup user.fails()',
-      '    error user.fails()',
+      '    error user.fails() User',
     ]);
   });
 
