@@ -50,7 +50,7 @@ export interface DecisionOptions<Actor = DefaultActor, Action = DefaultAction> {
 
 export interface AuthorizeOptions<Actor = DefaultActor, Action = DefaultAction>
   extends DecisionOptions<Actor, Action> {
-  /** Answer 404 instead of 403 where the actor may not even read the resource. Default: as given to `KoaOso`. */
+  /** Answer 404 instead of 403 if the actor may not even read the resource. Default: as given to `KoaOso`. */
   checkRead?: boolean;
 }
 
@@ -60,7 +60,7 @@ export interface ActorOption<Actor = DefaultActor> {
 }
 
 export interface WildcardOption {
-  /** Give `"*"` where a rule leaves the action or field open. Default: such a rule is an error. */
+  /** Give `"*"` if a rule leaves the action or field open. Default: such a rule is an error. */
   allowWildcard?: boolean;
 }
 

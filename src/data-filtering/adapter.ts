@@ -68,7 +68,7 @@ export function entityAdapter<Query, Row>(
       return ask => inside.run(transactional, ask);
     },
     // Lists do not come this way: with entities registered, authorizedQuery calls select. What Oso asks for here is what
-    // a relation leads to, where a policy follows it from a row that is there.
+    // a relation leads to, if a policy follows it from a row that is there.
     buildQuery: ({ conditions, types }) => {
       const rhs = conditions[0]?.[0]?.rhs;
       const value = rhs !== undefined && 'value' in rhs ? rhs.value : undefined;
@@ -81,7 +81,7 @@ export function entityAdapter<Query, Row>(
       if (!(query instanceof RelationQuery)) return current().execute(query as Query);
       const { rows, related } = query;
       const found = await rows.related(related);
-      // Oso expects exactly one row of a relation to one: nil, where there is none.
+      // Oso expects exactly one row of a relation to one: nil, if there is none.
       return (related.relation.kind === 'one' ? [found] : found) as Row[];
     },
   };

@@ -26,7 +26,7 @@ export interface FieldDescription {
   readonly column?: string;
 }
 
-/** Pairs of fields that are equal where rows are related: this entity's, and the other's. */
+/** Pairs of fields that are equal if rows are related: this entity's, and the other's. */
 export type FieldPairs = Readonly<Record<string, string>>;
 
 /** A relation: to `one` of an entity or to `many`. */

@@ -7,7 +7,7 @@ import { type Entity, entityOf, type Schema } from './schema.js';
 export type EqualityFn = (left: unknown, right: unknown) => boolean;
 
 /**
- * Two instances of an entity are equal where their keys are, whatever else is loaded of them; all other values are as Oso
+ * Two instances of an entity are equal if their keys are, whatever else is loaded of them; all other values are as Oso
  * compares them.
  *
  * @param schema asked when two objects are compared first, for some data sources know it only when they are open

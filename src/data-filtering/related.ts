@@ -22,7 +22,7 @@ export class RelationOf {
   }
 
   /**
-   * The values by which it is found, in the order of {@link fieldsOf}; undefined where the row does not hold all of them. There
+   * The values by which it is found, in the order of {@link fieldsOf}; undefined if the row does not hold all of them. There
    * may be no property of a foreign key, or it was not loaded.
    */
   get values(): readonly unknown[] | undefined {

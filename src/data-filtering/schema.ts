@@ -32,11 +32,11 @@ export interface Field {
    * types. Text may fail only `in order`: whatever is in its place is different from it, which is no error.
    */
   readonly mayFail?: boolean | 'in order';
-  /** What the database keeps for a value, where it is not the value itself. */
+  /** What the database keeps for a value, if it is not the value itself. */
   readonly toDatabase?: (value: unknown) => unknown;
 }
 
-/** Columns of two tables that are equal where their rows are related. */
+/** Columns of two tables that are equal if their rows are related. */
 export interface JoinColumns {
   readonly from: Field;
   readonly to: Field;
@@ -56,10 +56,10 @@ export interface EntityRelation {
   readonly name: string;
   readonly kind: 'one' | 'many';
   readonly target: Entity;
-  /** How the two tables are joined; empty where it is by a join table. */
+  /** How the two tables are joined; empty if it is by a join table. */
   readonly join: readonly JoinColumns[];
   readonly joinTable?: JoinTable;
-  /** Whether a reference that is not null always finds its row, as foreign keys have it. */
+  /** Whether a foreign key guarantees that every reference that is not null has a row. */
   readonly guaranteed: boolean;
 }
 

@@ -32,12 +32,12 @@ type QueryResult = ReturnType<Oso['query']>;
 export interface Fallback {
   /** What the compiled form does not cover: `debug()`, `partial evaluation` … */
   readonly construct: string;
-  /** The rule that it stands in; undefined where it stands in no rule. */
+  /** The rule that holds it; undefined if none does. */
   readonly rule: string | undefined;
   readonly file: string | undefined;
-  /** Starts at 1; undefined where no place in the policy is to blame. */
+  /** Starts at 1; undefined if no place in the policy is to blame. */
   readonly line: number | undefined;
-  /** Starts at 1; undefined where no place in the policy is to blame. */
+  /** Starts at 1; undefined if no place in the policy is to blame. */
   readonly column: number | undefined;
 }
 
@@ -109,7 +109,7 @@ export class CompiledOso<
   readonly #settings: QuerySettings;
   readonly #onFallback: ((fallback: Fallback) => void) | undefined;
   readonly #fallbacks = new Map<string, FallbackCount>();
-  /** Oso's engine logs what it does where the environment asks for it; the compiled form does not. */
+  /** Oso's engine logs what it does if the environment asks for it; the compiled form does not. */
   readonly #logging = Boolean(process.env.POLAR_LOG ?? process.env.RUST_LOG);
   /** The same for all siblings. */
   #observers = new Set<Observer>();
@@ -224,7 +224,7 @@ export class CompiledOso<
   }
 
   /**
-   * As in Oso; and throws an error with code `ERR_KOA_OSO_UNREGISTERED_CLASS` where a rule names a class that is not
+   * As in Oso; and throws an error with code `ERR_KOA_OSO_UNREGISTERED_CLASS` if a rule names a class that is not
    * registered, as the first query to reach it would fail. Nothing is loaded then.
    */
   override async loadFiles(filenames: string[]): Promise<void> {
@@ -233,7 +233,7 @@ export class CompiledOso<
   }
 
   /**
-   * As in Oso; and throws an error with code `ERR_KOA_OSO_UNREGISTERED_CLASS` where a rule names a class that is not
+   * As in Oso; and throws an error with code `ERR_KOA_OSO_UNREGISTERED_CLASS` if a rule names a class that is not
    * registered, as the first query to reach it would fail. Nothing is loaded then.
    */
   override async loadStr(contents: string, filename?: string): Promise<void> {
@@ -249,7 +249,7 @@ export class CompiledOso<
   /**
    * As in Oso: whether a rule succeeds for the arguments.
    *
-   * Throws a {@link PolicyError} where the policy runs into an error, a `PolicyBudgetError` where it exceeds its budget,
+   * Throws a {@link PolicyError} if the policy runs into an error, a `PolicyBudgetError` if it exceeds its budget,
    * and whatever host code throws.
    */
   override queryRuleOnce(name: string, ...args: unknown[]): Promise<boolean> {
@@ -305,7 +305,7 @@ export class CompiledOso<
 
   /**
    * @internal What has to hold of the unknown values in `args`, for each result of a rule. Throws NotCovered
-   * where the compiled form cannot tell.
+   * if the compiled form cannot tell.
    */
   async constraintsOf(name: string, ...args: unknown[]): Promise<Alternatives> {
     return Query.alternatives(
@@ -445,7 +445,7 @@ export class CompiledOso<
     }
   }
 
-  /** The compiled policy, or its twin if somebody observes; throws NotCovered where there cannot be one. */
+  /** The compiled policy, or its twin if somebody observes; throws NotCovered if there cannot be one. */
   #ready(engine: Engine = this.#seat.engine): CompiledPolicy {
     const policy = this.#readyPolicy(engine);
     return this.#observers.size === 0 ? policy : policy.twin;

@@ -18,7 +18,7 @@ export interface QueriedOso extends Pick<Oso, 'getFfi' | 'query'> {
 /**
  * Evaluates the policies of an Oso that is not a CompiledOso with unknown values, as CompiledOso does.
  *
- * Oso's own partial evaluation is not made use of. What it leaves open of `not` is another thing where a value is nil, it
+ * Oso's own partial evaluation is not made use of. What it leaves open of `not` is another thing if a value is nil, it
  * names the columns of related rows by their class alone, it forgets which class a row has to be of, and there are
  * policies at which it panics.
  */
@@ -71,7 +71,7 @@ export class PlainOso {
     return new CompiledPolicy(policy, host);
   }
 
-  /** What a name stands for; undefined where it is an ordinary variable. Only Oso's engine knows the constants. */
+  /** What a name stands for; undefined if it is an ordinary variable. Only Oso's engine knows the constants. */
   async #constant(name: string): Promise<{ value: unknown } | undefined> {
     for await (const result of this.#oso.query(`koa_oso_constant = ${name}`)) {
       const value = result.get('koa_oso_constant');

@@ -118,7 +118,7 @@ export class Query {
     }
   }
 
-  /** Whether there is a result; waits where {@link begin} could not go on without. */
+  /** Whether there is a result; waits for what {@link begin} could not go on without. */
   async settle(begun: Outcome): Promise<boolean> {
     let outcome = begun;
     try {

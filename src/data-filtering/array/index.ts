@@ -32,7 +32,7 @@ type Test = (rows: Rows) => boolean;
 
 /**
  * Makes rows in plain arrays known to an Oso, for tests and small apps: their classes with fields and relations, when two of them
- * are equal, and where they are. To be called before the policy is loaded. A plain Oso has to be given {@link entityEquality}, too.
+ * are equal, and where the rows are. To be called before the policy is loaded. A plain Oso has to be given {@link entityEquality}, too.
  *
  * `authorizedQuery` answers with an array that holds the rows which are allowed, in their order.
  *
@@ -52,7 +52,7 @@ export function registerEntities(oso: FilteringEngine, arrays: Arrays, descripti
 }
 
 /**
- * The `equalityFn` for `new Oso({ equalityFn })` by which `expense.owner = user` holds where the two have the same key, as
+ * The `equalityFn` for `new Oso({ equalityFn })` by which `expense.owner = user` holds if the two have the same key, as
  * it does in lists. Oso's own compares all that is loaded of them.
  */
 export function entityEquality(description: SchemaDescription): EqualityFn {

@@ -96,7 +96,7 @@ export function or(conditions: readonly Condition[]): Condition {
   return combine('or', conditions);
 }
 
-/** Leaves out what changes nothing, so that what is asked of the database is what an expert would have written. */
+/** Simplifies, so that the SQL looks hand-written. */
 function combine(kind: 'and' | 'or', conditions: readonly Condition[]): Condition {
   const decides = kind === 'and' ? 'never' : 'always';
   const changesNothing = kind === 'and' ? 'always' : 'never';
@@ -337,7 +337,7 @@ interface PartIn {
   readonly part: Part;
   /** What has to hold besides; or, of a list of values that it must not be, what may hold instead. */
   readonly others: readonly Condition[];
-  /** The same where all but what may differ is. */
+  /** The same if all but what may differ is. */
   readonly subject: string;
 }
 
@@ -473,7 +473,7 @@ function keyOfValue(value: unknown): string {
 }
 
 /**
- * Whether there is a related row for which the condition holds. What does not speak of that row is asked outside, where
+ * Whether there is a related row for which the condition holds. What does not speak of that row is asked outside, if
  * the database can make more of it.
  */
 export function exists(
@@ -574,7 +574,7 @@ const OPPOSITES: Readonly<Record<ComparisonOperator, ComparisonOperator>> = {
 
 const negations = new WeakMap<Condition, Condition>();
 
-/** The condition that holds exactly where `condition` does not. It is worked out once, as a condition may be a part of many. */
+/** The condition that holds exactly if `condition` does not. It is worked out once, as a condition may be a part of many. */
 export function negate(condition: Condition): Condition {
   if (condition.kind === 'compare' && !condition.column.field.nullable) return negated(condition);
   let negation = negations.get(condition);
@@ -654,12 +654,12 @@ function opposite<Compared extends Comparison>(comparison: Compared, ...fields: 
   return { ...condition, operator: OPPOSITES[condition.operator] } as Compared;
 }
 
-/** Whether the column is null: never, where it cannot be. */
+/** Whether the column is null: never, if it cannot be. */
 export function whereNull(column: Column): Condition {
   return column.field.nullable ? { kind: 'isNull', column } : never;
 }
 
-/** Whether the column is not null: always, where it cannot be. */
+/** Whether the column is not null: always, if it cannot be. */
 export function whereNotNull(column: Column): Condition {
   return column.field.nullable || column.field.mayFail === true ? { kind: 'isNotNull', column } : always;
 }
@@ -670,7 +670,7 @@ export function notDeleted(row: RowVariable): Condition {
   return deletedAt === undefined ? always : whereNull({ row, field: deletedAt });
 }
 
-/** Whether the column holds what is an error to policies that read it: never, where it cannot. */
+/** Whether the column holds what is an error to policies that read it: never, if it cannot. */
 export function whereUnreadable(column: Column): Condition {
   return column.field.mayFail === true ? { kind: 'isUnreadable', column } : never;
 }

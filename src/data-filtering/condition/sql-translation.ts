@@ -314,7 +314,7 @@ const MAX_INT4 = 2 ** 31 - 1;
 export interface RelatedRows<Sql> {
   readonly entity: Entity;
   readonly alias: string;
-  /** The table between the two, where there is one, to be joined. */
+  /** The table between the two, if there is one, to be joined. */
   readonly link?: { readonly joinTable: JoinTable; readonly alias: string; readonly on: Sql };
   readonly where: Sql;
 }
@@ -464,7 +464,7 @@ function hasCollation<Sql>({ dialect, hasNativeEnums }: SqlPieces<Sql>, { type }
   return type.kind === 'text' || (type.kind === 'enum' && !hasNativeEnums);
 }
 
-/** What a value has to be for policies to read it; undefined where the column keeps nothing else. */
+/** What a value has to be for policies to read it; undefined if the column keeps nothing else. */
 function readableOf<Sql>(pieces: SqlPieces<Sql>, column: Sql, { type }: Field): Sql | undefined {
   const { dialect, sql } = pieces;
   const isSqlite = dialect === 'sqlite';
@@ -510,9 +510,9 @@ function binary<Sql>({ sql }: SqlPieces<Sql>, left: Sql, operator: ComparisonOpe
 }
 
 /**
- * The values by which the rows of a relation are found; undefined where one is null, for then there are none.
+ * The values by which the rows of a relation are found; undefined if one is null, for then there are none.
  *
- * @throws {KoaOsoError} `ERR_KOA_OSO_INVALID_ARGUMENT` where a field is not loaded, but for the key of what is not saved yet
+ * @throws {KoaOsoError} `ERR_KOA_OSO_INVALID_ARGUMENT` if a field is not loaded, but for the key of what is not saved yet
  */
 export function ownerValues(
   owner: object,

@@ -34,7 +34,7 @@ export interface Translation<Sql> {
   compare(column: Column, operator: ComparisonOperator, value: unknown, negated: boolean): Sql;
   compareColumns(left: Column, operator: ComparisonOperator, right: Column, negated: boolean): Sql;
   /**
-   * There is at least one value; they are to be bound, as one parameter where that can be.
+   * There is at least one value; they are to be bound, as one parameter if possible.
    *
    * @param negated that it is none of them; of values that are readable
    */
@@ -252,7 +252,7 @@ function settle<Sql>(condition: Condition, translation: Translation<Sql>): Condi
   }
 }
 
-/** What is compared besides need not be asked whether it is null: comparisons hold only where it is not. */
+/** What is compared besides need not be asked whether it is null: comparisons hold only if it is not. */
 function needed(conditions: readonly Condition[]): readonly Condition[] {
   return conditions.filter(
     part => part.kind !== 'isNotNull' || !conditions.some(other => compares(other, part.column)),

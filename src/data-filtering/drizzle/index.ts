@@ -102,7 +102,7 @@ export function registerEntities(oso: FilteringEngine, db: DrizzleDatabase, enti
 }
 
 /**
- * The `equalityFn` for `new Oso({ equalityFn })` by which `expense.owner = user` holds where the two have the same key, as
+ * The `equalityFn` for `new Oso({ equalityFn })` by which `expense.owner = user` holds if the two have the same key, as
  * it does in lists. Oso's own compares all that is loaded of them.
  */
 export function entityEquality(entities: DrizzleEntities): EqualityFn {

@@ -53,7 +53,7 @@ const schemas = new WeakMap<DrizzleEntities, DrizzleSchema>();
 /**
  * The schema of these entities; always the same for the same object.
  *
- * @throws {KoaOsoError} `ERR_KOA_OSO_INVALID_ARGUMENT` where a relation or a field is not in the tables
+ * @throws {KoaOsoError} `ERR_KOA_OSO_INVALID_ARGUMENT` if a relation or a field is not in the tables
  */
 export function drizzleSchema(entities: DrizzleEntities): DrizzleSchema {
   const known = schemas.get(entities);
@@ -161,7 +161,7 @@ class SchemaReader {
       from: requireField(entity.fields, entity.name, mine),
       to: requireField(target.fields, target.name, theirs),
     }));
-    // SQLite enforces foreign keys only where each connection asks for it.
+    // SQLite enforces foreign keys only if each connection asks for it.
     const guaranteed =
       kind === 'one' &&
       dialect === 'postgresql' &&

@@ -105,7 +105,7 @@ export function registerEntities<DB, const Description extends SchemaDescription
 }
 
 /**
- * The `equalityFn` for `new Oso({ equalityFn })` by which `expense.owner = user` holds where the two have the same key, as
+ * The `equalityFn` for `new Oso({ equalityFn })` by which `expense.owner = user` holds if the two have the same key, as
  * it does in lists. Oso's own compares all that is loaded of them.
  */
 export function entityEquality(description: SchemaDescription): EqualityFn {

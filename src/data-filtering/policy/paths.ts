@@ -33,7 +33,7 @@ interface FieldPath {
 export interface RowPath {
   readonly kind: 'row';
   readonly via: Navigation;
-  /** The relation that leads to it from the end of the path; undefined where the row is the end of the path. */
+  /** The relation that leads to it from the end of the path; undefined if the row is the end of the path. */
   readonly relation: EntityRelation | undefined;
 }
 
@@ -201,7 +201,7 @@ export class Paths {
     return never;
   }
 
-  /** Whether every row of an entity is of the class; refused where some may be, and some not. */
+  /** Whether every row of an entity is of the class; refused if some may be, and some not. */
   #isA(entity: Entity, tag: string): boolean {
     if (tag === entity.name) return true;
     const other = this.#classNamed(tag);
@@ -211,7 +211,7 @@ export class Paths {
     return false;
   }
 
-  /** A field is true; it fails where it is neither true nor false. */
+  /** A field is true; it fails if it is neither true nor false. */
   isTrue(path: Path): { holds: Condition; fails: Condition } {
     if (path.kind !== 'field' || path.field.type.kind !== 'boolean') throw noCondition();
     const { via, field } = path;
@@ -432,7 +432,7 @@ export class Paths {
 
 const references = new WeakMap<EntityRelation, Map<Field, Field>>();
 
-/** The field by which a relation refers to one of its target, not null, as it is where the relation leads somewhere. */
+/** The field by which a relation refers to one of its target, not null, as it is if the relation leads somewhere. */
 function referenceTo(relation: EntityRelation, field: Field): Field | undefined {
   let known = references.get(relation);
   if (known === undefined) {

@@ -24,7 +24,7 @@ export interface ColumnKind {
 
 export type DriverDialect = 'postgres' | 'sqlite';
 
-/** The SQL that a data source speaks; an error where its equality is not that of JavaScript. */
+/** The SQL that a data source speaks; an error if its equality is not that of JavaScript. */
 export function dialectOf(dataSource: DataSource): DriverDialect {
   const { type } = dataSource.options;
   if (type === 'postgres') return 'postgres';
@@ -243,7 +243,7 @@ function sqliteKind(dataSource: DataSource, column: ColumnMetadata): ColumnKind 
   const type = dataSource.driver.normalizeType(column);
   const reads = (samples: readonly Sample[]) => areRead(dataSource, column, stored => stored, samples);
   if (column.type === 'simple-enum') return enumKind(column);
-  // TypeORM cuts off what comes after the point where the type is Number.
+  // TypeORM cuts off what comes after the point if the type is Number.
   if (column.type === Number) return { type: SAFE_INTEGERS };
   if (SQLITE_NUMBERS.has(type)) {
     return reads([0, 1, -1, 12.5, -0.25, 1234567.75].map(number => [number, number]))

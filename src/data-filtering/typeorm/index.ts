@@ -43,7 +43,7 @@ declare module '../../types.js' {
  * allowed, so it can be refined, counted, paged and put into other queries: whatever condition is added, raw SQL too, no
  * row comes in that is not allowed. It refuses to become an update or a deletion, to be of another class, and to be cached
  * under a name, by which one would get what another may see. If nothing is allowed, it finds nothing. To PostgreSQL
- * the rows are no table of their own: where rows are grouped, name each column that is selected in `groupBy`.
+ * the rows are no table of their own: if rows are grouped, name each column that is selected in `groupBy`.
  *
  * What is joined to its rows is not filtered: ask for a list of that class if that matters.
  *
@@ -82,7 +82,7 @@ export function registerEntities(
 export type EntityClass = abstract new (...args: never[]) => object;
 
 /**
- * The `equalityFn` for `new Oso({ equalityFn })` by which `expense.owner = user` holds where the two have the same key, as
+ * The `equalityFn` for `new Oso({ equalityFn })` by which `expense.owner = user` holds if the two have the same key, as
  * it does in lists. Oso's own compares all that is loaded of them.
  *
  * The `DataSource` may be initialized later, but before Oso compares entities first.

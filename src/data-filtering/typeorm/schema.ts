@@ -24,7 +24,7 @@ interface Draft {
  * Makes a schema of TypeORM's metadata.
  *
  * @param classes the entities that are wanted; undefined for all
- * @throws {KoaOsoError} `ERR_KOA_OSO_INVALID_ARGUMENT` where one of them cannot be filtered at all
+ * @throws {KoaOsoError} `ERR_KOA_OSO_INVALID_ARGUMENT` if one of them cannot be filtered at all
  */
 export function schemaOf(dataSource: DataSource, classes?: readonly Class[]): Schema {
   requireMetadata(dataSource);
@@ -94,7 +94,7 @@ export function escapePath(dataSource: DataSource, path: string): string {
     .join('.');
 }
 
-/** What tells the rows of a class from those of others in its table; undefined where the table is all its own. */
+/** What tells the rows of a class from those of others in its table; undefined if the table is all its own. */
 export function discriminatorOf(metadata: EntityMetadata): { column: string; values: string[] } | undefined {
   const { discriminatorColumn, parentEntityMetadata, childEntityMetadatas } = metadata;
   if (discriminatorColumn === undefined || parentEntityMetadata === undefined) return undefined;
@@ -217,7 +217,7 @@ function fieldOf(dataSource: DataSource, metadata: EntityMetadata, column: Colum
   };
 }
 
-/** A relation; undefined where it leads to what is not registered, or is not a property of the entity itself. */
+/** A relation; undefined if it leads to what is not registered, or is not a property of the entity itself. */
 function relationOf(
   dataSource: DataSource,
   drafts: ReadonlyMap<EntityMetadata, Draft>,
@@ -281,7 +281,7 @@ function sideOf({ columns }: Draft, joinColumns: readonly ColumnMetadata[]): Joi
 }
 
 /**
- * Whether a reference that is not null always finds its row, and is the same as what it refers to: by a foreign key, of a
+ * Whether a foreign key guarantees that every reference that is not null has a row, and is the same as its key: it is of a
  * table to a table whose rows are all of the class and never count as deleted, where equal means identical.
  */
 function isGuaranteed(

@@ -57,14 +57,14 @@ export class Sql {
    */
   rows(entity: Entity, condition: string | undefined): string {
     const row: RowVariable = { entity, number: 0 };
-    // TypeORM tells classes that share a table apart by itself, but mixes them up where two queries become one.
+    // TypeORM tells classes that share a table apart by itself, but mixes them up if two queries become one.
     const parts = [this.#isOfClass(row), condition].filter(part => part !== undefined);
     const where = parts.length === 0 ? '' : ` WHERE ${parts.join(' AND ')}`;
     return `(SELECT * FROM ${this.#table(entity.table, aliasOf(row))}${where})`;
   }
 
   /**
-   * Whether the row number 0 is related to one that is at hand, by the values that its properties have; undefined where
+   * Whether the row number 0 is related to one that is at hand, by the values that its properties have; undefined if
    * they are not there: the foreign key has none, say.
    */
   isRelatedToValues(
@@ -223,7 +223,7 @@ export class Sql {
     return `(COALESCE(strftime('%Y-%m-%d %H:%M:%f', ${column}), '') IN (${column}, ${column} || '.000'))`;
   }
 
-  /** Whether a row is of its entity, where others share the table. */
+  /** Whether a row is of its entity, if others share the table. */
   #isOfClass({ entity, number }: RowVariable): string | undefined {
     const discriminator = discriminatorOf(metadataOf(this.#dataSource, entity));
     if (discriminator === undefined) return undefined;

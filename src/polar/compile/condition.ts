@@ -139,7 +139,7 @@ export class Compiler {
     return this.#entered(barrier, machine => tryEach(machine, alternatives, goOn));
   }
 
-  /** A slot for the number of choices at the start of an `and` or `or`; none where no rule cuts. */
+  /** A slot for the number of choices at the start of an `and` or `or`; none if no rule cuts. */
   #barrier(): number {
     return this.#program.cuts ? this.#scope.reserve() : -1;
   }

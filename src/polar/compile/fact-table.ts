@@ -57,7 +57,7 @@ export class FactTable {
     this.#starts = starts;
   }
 
-  /** Undefined where there are no facts, or too many rules that are none. */
+  /** Undefined if there are no facts, or too many rules that are none. */
   static of(rules: readonly MaybeFact[], arity: number): FactTable | undefined {
     const constants: Constant[] = [];
     const others: MaybeFact[] = [];
@@ -71,7 +71,7 @@ export class FactTable {
   }
 
   /**
-   * Whether exactly one fact holds for the arguments, and nothing else could, or nothing at all; undefined where it takes
+   * Whether exactly one fact holds for the arguments, and nothing else could, or nothing at all; undefined if it takes
    * more than comparing to know.
    */
   contains(args: readonly unknown[]): boolean | undefined {

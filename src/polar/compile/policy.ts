@@ -54,7 +54,7 @@ export function readPolicy(sources: readonly PolicySource[]): Policy | UnreadPol
   };
 }
 
-/** Throws where a specializer or `matches` names a class that is not registered. */
+/** Throws if a parameter's pattern or `matches` names a class that is not registered. */
 export function checkClasses({ rules, unions }: Policy, host: PolicyHost): void {
   for (const list of rules.values()) {
     for (const rule of list) {

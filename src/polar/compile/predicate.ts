@@ -32,7 +32,7 @@ export class Predicate implements Callable {
   }
 
   /**
-   * Whether a fact holds for these JavaScript values, where that is all there is to ask: no other rule could apply and no
+   * Whether a fact holds for these JavaScript values, if nothing else has to be asked: no other rule could apply and no
    * condition be tested. Undefined otherwise.
    */
   fact(args: readonly unknown[]): boolean | undefined {
@@ -51,7 +51,7 @@ class RuleGroup implements Rules {
   readonly #host: PolicyHost;
   readonly #arity: number;
   readonly #rules: CompiledRule[] = [];
-  /** Undefined before the first call; null where there are no facts to speak of. */
+  /** Undefined before the first call; null if there are no facts to speak of. */
   #facts: FactTable | null | undefined;
   #selections: Selections | undefined;
 
@@ -104,7 +104,7 @@ class RuleGroup implements Rules {
     });
   }
 
-  /** Which rules of the name are not tried, where the constants and classes tell; {@link filter} tells the others. */
+  /** Which rules of the name are not tried, if the constants and classes tell; {@link filter} tells the others. */
   #tellSkipped(
     trace: Trace,
     tried: readonly CompiledRule[],
@@ -134,7 +134,7 @@ function tryRules(
   });
 }
 
-/** The search for the rules that apply, where it takes trying. */
+/** The search for the rules that apply, if they have to be tried. */
 interface Filtering {
   readonly rules: readonly CompiledRule[];
   readonly at: number;

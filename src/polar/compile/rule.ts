@@ -56,7 +56,7 @@ export class CompiledRule implements RuleShape {
     );
   }
 
-  /** Tests the body, where the head is known to match. */
+  /** Tests the body, if the head is known to match. */
   get body(): Step {
     this.#body ??= this.#compileBody();
     return this.#body;
@@ -68,7 +68,7 @@ export class CompiledRule implements RuleShape {
     return this.#head;
   }
 
-  /** As {@link head}, where the classes are known to match already. */
+  /** As {@link head}, if the classes are known to match already. */
   get constants(): Step {
     this.#constants ??= this.parameters.reduceRight<Step>((next, parameter, at) => {
       if (parameter.kind !== 'constant') return next;

@@ -7,7 +7,7 @@ import { Dictionary, Float, List, Pattern, type Value } from '../values/values.j
 
 /** An argument of a call: a variable's slot, a constant, or else something to build. */
 export interface Argument {
-  /** -1 where the argument is no variable. */
+  /** -1 if the argument is not a variable. */
   readonly slot: number;
   readonly value: Value | undefined;
   readonly build: Build | undefined;

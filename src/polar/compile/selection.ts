@@ -174,7 +174,7 @@ export class Selections {
         decided = false;
         rules.push(rule);
       } else {
-        // The head, where it is asked, finds the several ways itself.
+        // The head, if it is asked, finds the several ways itself.
         const times = start === 'head' ? Math.min(ways, 1) : ways;
         for (let time = 0; time < times; time++) rules.push(rule);
       }
@@ -183,7 +183,7 @@ export class Selections {
     return { rules: sortRules(this.#host, rules, args, classOf), decided, start };
   }
 
-  /** In how many ways a parameter matches an argument; undefined where that shows only when it is tried. */
+  /** In how many ways a parameter matches an argument; undefined if that shows only when it is tried. */
   #ways(rule: CompiledRule, at: number, arg: Value, type: RegisteredClass | undefined): number | undefined {
     const shape = rule.parameters[at] as CompiledRule['parameters'][number];
     if (shape.kind === 'any') return 1;

@@ -20,7 +20,7 @@ import {
 } from '../values/values.js';
 import type { Machine, PlaceOf, Step } from './machine.js';
 
-/** Compares two known values and goes on with `next` where the comparison holds. */
+/** Compares two known values and goes on with `next` if the comparison holds. */
 export function compare(
   machine: Machine,
   operator: Comparison,
@@ -56,7 +56,7 @@ export function areOfOneKind(left: Value, right: Value): boolean {
 }
 
 /**
- * Whether two ground values are equal as they are, where `1 == "1"` asked directly is an error. That is how a condition is
+ * Whether two ground values are equal as they are; asked directly, `1 == "1"` is an error. That is how a condition is
  * judged which has waited for its values; undefined for other comparisons and values.
  */
 export function compareGround(
@@ -250,7 +250,7 @@ function comparable(value: Value): number | undefined {
   return typeof value === 'boolean' ? Number(value) : numberOf(value);
 }
 
-/** The values of a comparison's sides, where both are known; undefined where one is an unbound variable. */
+/** The values of a comparison's sides, if both are known; undefined if one is an unbound variable. */
 export function known(left: Value, right: Value): readonly [Value, Value] | undefined {
   const a = deref(left);
   const b = deref(right);

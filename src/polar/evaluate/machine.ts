@@ -73,7 +73,7 @@ export interface Call {
   /** Which of the arguments is an unknown row, if one alone is. */
   readonly at: number | undefined;
   readonly caller: Call | undefined;
-  /** Set where what the rules say of any row is gathered. */
+  /** Set if what the rules say of any row is gathered. */
   readonly recursion: Recursion | undefined;
 }
 

@@ -31,8 +31,8 @@ const NO_FIELDS: ReadonlyMap<string, Value> = new Map();
 
 /**
  * Matches a value against a pattern, as specializers and `matches` do, and goes on with `next`; or fails. `waited` says
- * that the pattern has waited for the value: its fields are then looked up as conditions look them up, where a missing
- * attribute is an error.
+ * that the pattern has waited for the value: its fields are then read as conditions read attributes, and a missing
+ * one is an error.
  */
 export function match(machine: Machine, left: Value, right: Value, waited: boolean, next: Step): Step {
   if (
@@ -166,7 +166,7 @@ function isInstance(machine: Machine, left: Value, tag: string): unknown {
   return isThenable(value) ? Promise.resolve(value).then(type.isaCheck) : type.isaCheck(value);
 }
 
-/** Leaves a pattern waiting for a variable's value; false where an earlier one already rules it out. */
+/** Leaves a pattern waiting for a variable's value; false if an earlier one already rules it out. */
 function waitForMatch(machine: Machine, variable: LogicVariable, pattern: Pattern): boolean {
   const { host } = machine;
   refuseNested(pattern);
@@ -205,7 +205,7 @@ function matchWaited(machine: Machine, value: Value, pattern: Pattern, next: Ste
   if (ground && fields.some(([, expected]) => holdsRest(expected, machine))) {
     throw new NotCovered('a list with a rest, for a variable with conditions', placeOf());
   }
-  // Oso compares such a field with the look-up itself, not with what it finds, where neither holds an object.
+  // Oso compares such a field with the look-up itself, not with what it finds, if neither holds an object.
   if (ground && fields.some(([, expected]) => isGround(deref(expected), machine))) return machine.fail();
   const readField = (after: Machine, at: number): Step => {
     const field = fields[at];

@@ -36,8 +36,7 @@ export function iterate(machine: Machine, item: Value, iterable: Value, placeOf:
 }
 
 /**
- * Where an `in` has waited for its iterable, Oso asks of each element once more whether it is in there. That goes without
- * saying for a list, unless it holds a number that equals nothing, and cannot be told for an object of the host: an
+ * Oso: if an `in` was delayed, each element is checked for membership a second time. That goes without saying for a list, unless it holds a number that equals nothing, and cannot be told for an object of the host: an
  * iterator would be used up by the asking.
  */
 export function refuseUnrepeatable(machine: Machine, iterable: Value, placeOf: PlaceOf): void {

@@ -6,7 +6,7 @@ import { Aliasing } from './unify.js';
 import { anyWaits, conditionsOn, isOpen } from './waiting.js';
 
 /**
- * `not condition`: succeeds where the condition has no result. Like Oso, it looks at all the ways in which the condition
+ * `not condition`: succeeds if the condition has no result. Like Oso, it looks at all the ways in which the condition
  * may hold even after the first, so that an error on the way is an error of the whole.
  *
  * @param compile compiles the condition, given what comes after it has held

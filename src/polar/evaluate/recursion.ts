@@ -14,7 +14,7 @@ export interface Rules {
   tryAll(machine: Machine, args: readonly Value[], next: Step, call: Call): Step;
 }
 
-/** Thrown where a rule turns out to call itself: the query begins anew, and knows it from the start. */
+/** Thrown if a rule turns out to call itself: the query begins anew, and knows it from the start. */
 export class RecursionFound extends Error {
   readonly rules: string;
   constructor(rules: string) {

@@ -14,7 +14,7 @@ import { compareInHost } from './compare.js';
 import type { Machine, Step } from './machine.js';
 import { attach, conditionsOn, wake } from './waiting.js';
 
-/** Makes two values equal, binding variables where that takes it, and goes on with `next`; or fails. */
+/** Unifies two values: binds variables so that they are equal, and goes on with `next`; or fails. */
 export function unify(machine: Machine, left: Value, right: Value, next: Step): Step {
   const a = deref(left);
   const b = deref(right);
@@ -127,7 +127,7 @@ function samePrimitive(left: Value, right: Value): boolean {
   if (left === right) return true;
   const a = left instanceof Float ? left.value : left;
   const b = right instanceof Float ? right.value : right;
-  // A number that is none equals itself where it is the same variable's, and nothing else: here that is not known.
+  // NaN equals itself if both are the value of one variable, and nothing else. That is not known here.
   if (Number.isNaN(a) && Number.isNaN(b)) throw new NotCovered('nan unified with nan', undefined);
   return a === b;
 }

@@ -116,7 +116,7 @@ export class PolicyHost {
   }
 
   /**
-   * The value of a registered constant or class, or undefined where a name is an ordinary variable; a NotCovered for a
+   * The value of a registered constant or class, or undefined if a name is an ordinary variable; a NotCovered for a
    * constant that the compiled form cannot hold.
    */
   constant(name: string): Value | NotCovered | undefined {

@@ -10,7 +10,7 @@ export type AskedAt = (() => PolicyPlace) | undefined;
  * order. Only what makes the unknown values knows what is in it, but for {@link NoneOf}.
  */
 export interface Constraint {
-  /** To ask for it can be an error of the policy, where it does not just fail to hold. */
+  /** To ask for it can be an error of the policy, if it does not just fail to hold. */
   readonly mayFail: boolean;
 }
 

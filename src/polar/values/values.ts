@@ -102,7 +102,7 @@ export class Pattern {
 
 /**
  * A JavaScript value that the policy only sees through its host. Every time one enters the policy it gets an Instance of
- * its own: two of them are the same without asking the equality function only where they are the same entry.
+ * its own: two of them are the same without asking the equality function only if they are the same entry.
  */
 export class Instance {
   value: unknown;
@@ -197,7 +197,7 @@ export function flatten(list: List, meter: Meter): List {
 
 /**
  * Whether a value holds no variable and no instance, so that it can be compared without the host. A rest variable is one
- * for Oso even where it has a value.
+ * for Oso even if it has a value.
  */
 export function isGround(value: Value, meter: Meter): boolean {
   return !some(
