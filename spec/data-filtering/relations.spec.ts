@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import { Oso } from 'oso';
 import { entityAdapter } from '../../src/data-filtering/adapter.js';
+import { registerEntities } from '../../src/data-filtering/array/index.js';
 import { describedSchema } from '../../src/data-filtering/describe.js';
 import { registerSchema } from '../../src/data-filtering/register-entities.js';
 import { CompiledOso, PolicyBudgetError } from '../../src/polar/index.js';
@@ -228,5 +229,52 @@ describe('the relations that one question follows', () => {
       // The first was kept for the second time.
       expect(queries).to.equal(2);
     });
+  });
+
+  describe('to one class, by keys of dates and of numbers with decimals', () => {
+    class Account {
+      constructor(
+        readonly id: unknown,
+        readonly name: string,
+      ) {}
+    }
+    class Transfer {
+      readonly id = 1;
+      constructor(
+        readonly fromId: unknown,
+        readonly toId: unknown,
+      ) {}
+    }
+
+    for (const [type, ids] of [
+      ['date', [new Date(1), new Date(2)]],
+      ['number', [1.5, 2.5]],
+    ] as const) {
+      it(`are told apart: ${type}`, async () => {
+        const oso = new CompiledOso();
+        const accounts = [new Account(ids[0], 'ann'), new Account(ids[1], 'bob')];
+        const transfer = new Transfer(ids[0], ids[1]);
+        registerEntities(
+          oso,
+          { Account: accounts, Transfer: [transfer] },
+          {
+            Account: { class: Account, fields: { id: type, name: 'text' } },
+            Transfer: {
+              class: Transfer,
+              fields: { id: 'integer', fromId: type, toId: type },
+              relations: {
+                from: { one: 'Account', on: { fromId: 'id' } },
+                to: { one: 'Account', on: { toId: 'id' } },
+              },
+            },
+          },
+        );
+        await oso.loadStr('allow(name, _, t: Transfer) if t.from.name = "ann" and t.to.name = name;');
+        for (const asked of [oso, oso.batch()]) {
+          expect(await asked.isAllowed('bob', 'read', transfer)).to.equal(true);
+          expect(await asked.isAllowed('ann', 'read', transfer)).to.equal(false);
+        }
+      });
+    }
   });
 });

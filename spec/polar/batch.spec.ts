@@ -113,6 +113,54 @@ describe('a batch of CompiledOso', () => {
     expect(answers).to.deep.equal(['The database is gone', 'The database is gone', true]);
   });
 
+  it('fails for the question about a row that cannot be read, and no other', async () => {
+    const policy = 'allow(name, _, task: Task) if task.team.lead = name;';
+    const unreadable = (name: string, target: object) =>
+      Object.defineProperty(target, name, {
+        get: () => {
+          throw new Error('not to be read');
+        },
+      });
+    const without = (name: string) => {
+      const row = task(2);
+      Reflect.deleteProperty(row, name);
+      return row;
+    };
+    const rows = {
+      'the foreign key': unreadable('teamId', without('teamId')),
+      'the relation': unreadable('team', task(2)),
+      'the key, without a foreign key': unreadable('id', Object.assign(new Task(), { later: 1 })),
+    };
+    for (const [what, row] of Object.entries(rows)) {
+      const oso = await load(policy, { budget: { milliseconds: 1000 } });
+      const batch = oso.batch();
+      const answers = await outcomes([
+        batch.isAllowed('ann', 'see', task(1)),
+        batch.isAllowed('ann', 'see', row as Task),
+        batch.isAllowed('ann', 'see', task(3)),
+      ]);
+      expect(answers, what).to.deep.equal([true, 'not to be read', true]);
+      expect(loaded, what).to.deep.equal([[1, 3]]);
+    }
+  });
+
+  it('keeps nobody waiting for a question that cannot begin', async () => {
+    const oso = await load('allow(name, _, task: Task) if task.team.lead = name;', {
+      budget: { milliseconds: 1000 },
+    });
+    const { proxy, revoke } = Proxy.revocable(task(2), {});
+    revoke();
+    const batch = oso.batch();
+    const answers = await outcomes([
+      batch.isAllowed('ann', 'see', task(1)),
+      batch.isAllowed('ann', 'see', proxy),
+      batch.authorizedActions('ann', proxy),
+      batch.isAllowed('ann', 'see', task(3)),
+    ]);
+    for (const at of [1, 2]) expect(answers[at]).to.match(/revoked/);
+    expect([answers[0], answers[3]]).to.deep.equal([true, true]);
+  });
+
   it('answers also what falls back to the engine of Oso', async () => {
     const oso = await load(
       'allow(name, "see", task: Task) if task.team.lead = name; allow(_, "odd", _) if x = nan and y = nan and x = y;',

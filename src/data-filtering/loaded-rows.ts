@@ -162,14 +162,14 @@ export class LoadedRows implements RelationSource {
   /** Where it is kept what a relation of a row leads to. */
   #placeOf(related: RelationOf, values: readonly unknown[] | undefined): { rows: Loaded; id: unknown } {
     const { relation } = related;
+    const id = values === undefined ? idOf(related.key, 'key') : idOf(values);
+    // By the owner itself it is only this relation that is known: its others lead to other rows of the same entity.
+    if (id === undefined) return { rows: loadedOf(this.#byRelation, relation), id: related.owner };
     const rows =
       values !== undefined && isByKey(relation)
         ? loadedOf(this.#byKey, relation.target)
         : loadedOf(this.#byRelation, relation);
-    return {
-      rows,
-      id: (values === undefined ? idOf(related.key, 'key') : idOf(values)) ?? related.owner,
-    };
+    return { rows, id };
   }
 
   async #load(related: RelationOf): Promise<unknown> {
@@ -221,17 +221,34 @@ export class LoadedRows implements RelationSource {
     if (count === 0) return [];
     const siblings: RelationOf[] = [];
     for (const row of list) {
-      if (row === owner || constructorOf(row) !== entity.class) continue;
-      const sibling = new RelationOf(row as object, entity, relation, isReference);
-      const { values } = sibling;
-      if (this.#access.held(sibling) !== undefined || values?.includes(null)) continue;
-      const { rows, id } = this.#placeOf(sibling, values);
-      if (rows.has(id) || lookedUpBy(sibling, values).group === undefined) continue;
-      if (siblings.push(sibling) === count) return siblings;
+      if (row === owner) continue;
+      const sibling = this.#siblingAt(row, entity, relation, isReference);
+      if (sibling !== undefined && siblings.push(sibling) === count) return siblings;
     }
     // There are no more.
     this.#asked.get(list)?.set(relation, 0);
     return siblings;
+  }
+
+  /** The relation of a row that may come along with others; undefined if it is known, or cannot be loaded together. */
+  #siblingAt(
+    row: unknown,
+    entity: Entity,
+    relation: EntityRelation,
+    isReference: boolean,
+  ): RelationOf | undefined {
+    try {
+      if (constructorOf(row) !== entity.class) return undefined;
+      const sibling = new RelationOf(row as object, entity, relation, isReference);
+      const { values } = sibling;
+      if (this.#access.held(sibling) !== undefined || values?.includes(null)) return undefined;
+      const { rows, id } = this.#placeOf(sibling, values);
+      const isKnown = rows.has(id) || lookedUpBy(sibling, values).group === undefined;
+      return isKnown ? undefined : sibling;
+    } catch {
+      // A getter of it may throw. That is for the question that asks about this row, and not for those about others.
+      return undefined;
+    }
   }
 
   /**

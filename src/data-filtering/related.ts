@@ -13,6 +13,8 @@ export class RelationOf {
   readonly relation: EntityRelation;
   /** See {@link isReference}. */
   readonly isReference: boolean;
+  #values: { readonly read: readonly unknown[] | undefined } | undefined;
+  #key: readonly unknown[] | undefined;
 
   constructor(owner: object, entity: Entity, relation: EntityRelation, isReference: boolean) {
     this.owner = owner;
@@ -24,8 +26,15 @@ export class RelationOf {
   /**
    * The values by which it is found, in the order of {@link fieldsOf}; undefined if the row does not hold all of them. There
    * may be no property of a foreign key, or it was not loaded.
+   *
+   * They are read once: by what it is looked up it is also kept, whatever a getter of the row says the next time.
    */
   get values(): readonly unknown[] | undefined {
+    this.#values ??= { read: this.#readValues() };
+    return this.#values.read;
+  }
+
+  #readValues(): readonly unknown[] | undefined {
     const values = fieldsOf(this.relation).map(field =>
       this.entity.fields.get(field.name) === field ? propertyOf(this.owner, field.name) : undefined,
     );
@@ -34,7 +43,8 @@ export class RelationOf {
 
   /** The key of the row. */
   get key(): readonly unknown[] {
-    return this.entity.key.map(({ name }) => propertyOf(this.owner, name));
+    this.#key ??= this.entity.key.map(({ name }) => propertyOf(this.owner, name));
+    return this.#key;
   }
 }
 

@@ -42,8 +42,8 @@ export class Batch<Actor = unknown, Action = unknown, Resource = unknown, Field 
 
   /** As `queryRuleOnce` of Oso. */
   async queryRuleOnce(name: string, ...args: unknown[]): Promise<boolean> {
-    this.#relations.begin(args);
     try {
+      this.#relations.begin(args);
       return await this.#engine.once(name, args);
     } finally {
       this.#relations.end();
@@ -78,8 +78,8 @@ export class Batch<Actor = unknown, Action = unknown, Resource = unknown, Field 
   }
 
   async *#results(name: string, args: readonly unknown[]) {
-    this.#relations.begin(args);
     try {
+      this.#relations.begin(args);
       yield* this.#engine.results(name, args);
     } finally {
       this.#relations.end();
