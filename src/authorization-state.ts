@@ -10,11 +10,13 @@ export type DecisionKind =
   | 'authorizedActions'
   | 'authorizedFields'
   | 'authorizedQuery'
-  | 'authorizedResources';
+  | 'authorizedResources'
+  | 'authorizedActors';
 
 /** One answered question. */
 export interface Decision {
   readonly kind: DecisionKind;
+  /** Who asked; for `authorizedActors`, the class of those who may. */
   readonly actor: unknown;
   /** Absent if the question has no action: `authorizeRequest` and `authorizedActions`. */
   readonly action?: unknown;

@@ -362,6 +362,14 @@ export const errors = {
     );
   },
 
+  noEntities(): KoaOsoError {
+    return new KoaOsoError(
+      'ERR_KOA_OSO_INVALID_ARGUMENT',
+      'No entities are registered with this Oso, so it knows no database to ask. ' +
+        'Call registerEntities(oso, …) of koa-oso/typeorm, /kysely, /drizzle or /array.',
+    );
+  },
+
   noRules(rule: string, cause: unknown): KoaOsoError {
     return new KoaOsoError(
       'ERR_KOA_OSO_NO_RULES',

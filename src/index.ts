@@ -16,7 +16,9 @@ export type { AuthorizationTypes, DefaultAction, DefaultActor, ListQuery, QueryT
 export type {
   ActionsOption,
   ActorOption,
+  ActorsOptions,
   Asking,
+  AskingWho,
   AuthorizeOptions,
   DecisionOptions,
   ResourceClass,

@@ -16,7 +16,7 @@ import type {
   Why,
 } from './authorization-state.js';
 import { errors } from './errors.js';
-import { defineHidden } from './guard/own-properties.js';
+import { defineHidden, propertyOf } from './guard/own-properties.js';
 import { HttpRequest } from './http-request.js';
 import { given } from './options.js';
 import {
@@ -59,6 +59,14 @@ export interface ActorOption<Actor = DefaultActor> {
   actor?: Actor | null;
 }
 
+/** What `authorizedActors` asks. */
+export interface ActorsOptions<Action = DefaultAction> {
+  /** What is acted on. If it is a row of an entity, only its key is read: all else is asked of the database. */
+  resource: unknown;
+  /** Default: the request's method; outside of a request there is none. */
+  action?: Action;
+}
+
 export interface WildcardOption {
   /** Give `"*"` if a rule leaves the action or field open. Default: such a rule is an error. */
   allowWildcard?: boolean;
@@ -77,6 +85,11 @@ export type ResourceClass<Resource = unknown> = abstract new (...args: never[]) 
 export type Asking<InRequest extends boolean, Action, Options> = InRequest extends true
   ? [options?: Options]
   : [options: Options & { action: Action }];
+
+/** The same for the question who may, which names a resource in any case. */
+export type AskingWho<InRequest extends boolean, Action> = InRequest extends true
+  ? ActorsOptions<Action>
+  : ActorsOptions<Action> & { action: Action };
 
 /**
  * On whose behalf the verbs ask, and what becomes of the answers: a request ({@link RequestOso}), or what an application does
@@ -191,6 +204,17 @@ const VERBS: Record<DecisionKind, Verb> = {
     hasAction: true,
     collects: true,
     ask: (oso, { actor, action, resource }) => oso.authorizedResources(actor, action, requireClass(resource)),
+  },
+  authorizedActors: {
+    rule: 'allow',
+    hasAction: true,
+    collects: true,
+    ask: async (oso, { actor, action, resource }) => {
+      // An Oso has it once entities are registered with it.
+      const authorizedActors = propertyOf(oso, 'authorizedActors');
+      if (typeof authorizedActors !== 'function') throw errors.noEntities();
+      return authorizedActors.call(oso, actor, action, resource);
+    },
   },
 };
 
@@ -518,6 +542,34 @@ export class Verbs<Actor = DefaultActor, Action = DefaultAction, InRequest exten
     );
   }
 
+  /**
+   * A query for the actors of a class who may do the action to the resource: the policy asked the other way round. It is made
+   * by the data filtering adapter, and refused as {@link Verbs.authorizedQuery} is. Does not count as having authorized.
+   *
+   * The anonymous visitor is no row: `isAllowed(resource, { actor: null, action })` tells whether that one may.
+   *
+   * @returns the query. It must be awaited, as the answer of {@link Verbs.isAllowed}
+   * @throws {KoaOsoError} `ERR_KOA_OSO_UNFILTERABLE_POLICY` if the policy cannot be turned into a query;
+   *   `ERR_KOA_OSO_UNREGISTERED_CLASS` if the class is not registered as an entity; `ERR_KOA_OSO_INVALID_ARGUMENT` if the
+   *   resource is `undefined`, a promise, or a row without its key, and if no entities are registered at all
+   * @example
+   * const approvers = await ctx.oso.authorizedActors(User, { action: 'approve', resource: expense });
+   * ctx.body = await approvers.orderBy('User.name').getMany();
+   */
+  authorizedActors<Actors>(
+    actorClass: ResourceClass<Actors>,
+    options: AskingWho<InRequest, Action>,
+  ): Promise<ListQuery<Actors>>;
+  /**
+   * The same for an adapter that does not say what its queries are.
+   *
+   * @typeParam Query what the adapter builds
+   */
+  authorizedActors<Query>(actorClass: ResourceClass, options: AskingWho<InRequest, Action>): Promise<Query>;
+  authorizedActors(actorClass: ResourceClass, options: AskingWho<InRequest, Action>): Promise<unknown> {
+    return this.#asker.outcome.watch('authorizedActors(…)', this.#authorizedActors(actorClass, options));
+  }
+
   /** @internal Asks about the request itself. */
   protected askAboutRequest(request: HttpRequest, options: ActorOption<Actor>): Promise<void> {
     return this.#asker.outcome.enforce(this.#authorize('authorizeRequest', request, options));
@@ -551,6 +603,13 @@ export class Verbs<Actor = DefaultActor, Action = DefaultAction, InRequest exten
     options: DecisionOptions<Actor, Action> & WildcardOption = {},
   ): Promise<Answer> {
     return this.#ask(kind, resource, options, answer => answer as Answer);
+  }
+
+  async #authorizedActors(actorClass: ResourceClass, options: ActorsOptions<Action>): Promise<unknown> {
+    const { resource, ...asking } = given(options);
+    // The class stands in the place of the actor, also in the record.
+    const actor = requireClass(actorClass) as unknown as Actor;
+    return this.#collect('authorizedActors', resource, { ...asking, actor });
   }
 
   #authorizeList<Answer>(

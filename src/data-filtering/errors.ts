@@ -59,6 +59,13 @@ export const errors = {
     );
   },
 
+  noKey(entity: string, field: string): KoaOsoError {
+    return coreErrors.invalidArgument(
+      `Who may is asked of a row in the database, and this ${entity} has no \`${field}\`, which is in its key. ` +
+        'Save it first, or load it with its key.',
+    );
+  },
+
   notRegistered(): KoaOsoError {
     return coreErrors.invalidArgument(
       'The adapter was asked for a list by an Oso that does not know its entities. ' +

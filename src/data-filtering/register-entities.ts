@@ -1,13 +1,16 @@
 import type { Class, Oso } from 'oso';
+import { constructorOf } from '../guard/class-of.js';
+import { propertyOf } from '../guard/own-properties.js';
 import { CompiledOso } from '../polar/compiled-oso.js';
 import { CutNotCovered, NotCovered } from '../polar/errors.js';
 import { LoadedRules } from '../polar/loaded-rules.js';
 import { compareInHost, PlainOso, type QueriedOso } from '../polar/plain-oso.js';
 import type { EntityAdapter } from './adapter.js';
 import { type Condition, sizeOf } from './condition/condition.js';
+import { askOfKnown, type KnownRow } from './condition/known-row.js';
 import { comparedOtherwise, equalityOf, isOsosButForRows } from './equality.js';
 import { errors } from './errors.js';
-import { conditionOf, unknownRow } from './policy/unknown-rows.js';
+import { conditionOf, unknownRows } from './policy/unknown-rows.js';
 import { FollowedRelation, isReference } from './related.js';
 import { type Entity, entityOf, type FieldType, type Schema } from './schema.js';
 import { COMPARE, Unfilterable } from './unfilterable.js';
@@ -70,6 +73,11 @@ export function registerSchema<Query, Row>(
     const { evaluator, text } = readerOf(this);
     return authorizedQuery(this, evaluator, schema, text, actor, action, resourceClass as Class | string);
   };
+  Object.assign(oso, {
+    authorizedActors(this: FilteringEngine, actorClass: unknown, action: unknown, resource: unknown) {
+      return authorizedActors(this, schema, actorClass as Class, action, resource);
+    },
+  });
 }
 
 /** What reads the policy of an Oso. */
@@ -146,22 +154,78 @@ async function authorizedQuery(
   action: unknown,
   resourceClass: Class | string,
 ): Promise<unknown> {
-  const entity = entityOf(schema, resourceClass);
-  if (entity === undefined) {
-    throw errors.unregisteredEntity(typeof resourceClass === 'string' ? resourceClass : resourceClass.name);
-  }
-  const adapter = oso.getHost().adapter as Partial<EntityAdapter<unknown, unknown>>;
-  if (typeof adapter.select !== 'function') throw errors.noAdapter();
+  const entity = requireEntity(schema, resourceClass);
+  const adapter = adapterOf(oso);
   if (!text.isKnown) throw errors.policyTextUnknown();
-  const row = unknownRow(entity, name => oso.getHost().getType(name)?.cls as Class | undefined);
+  const { unknown } = rowsFor(oso)(entity);
   try {
-    const { results, pace } = await evaluator.constraintsOf('allow', actor, action, row);
+    const { results, pace } = await evaluator.constraintsOf('allow', actor, action, unknown);
     const condition = await conditionOf(results, pace);
     refuseTooLarge(condition);
     return adapter.select(entity, condition);
   } catch (error) {
     throw explained(error);
   }
+}
+
+/**
+ * The query for the actors who may: the same policy, asked with an actor that is not known.
+ *
+ * A resource that is a row is not known either, but for its key: so all that is asked of it is asked in the same statement,
+ * and what it lacks ends an alternative of the policy as in lists. If the policy read the resource itself, the first relation
+ * to nothing would be an error of the whole question, and each relation to many would be loaded.
+ */
+async function authorizedActors(
+  oso: FilteringEngine,
+  schema: Schema,
+  actorClass: Class | string,
+  action: unknown,
+  resource: unknown,
+): Promise<unknown> {
+  const entity = requireEntity(schema, actorClass);
+  const adapter = adapterOf(oso);
+  const { evaluator, text } = readerOf(oso);
+  if (!text.isKnown) throw errors.policyTextUnknown();
+  const rowOf = rowsFor(oso);
+  const actor = rowOf(entity);
+  const resourceEntity = entityOf(schema, constructorOf(resource));
+  const row = resourceEntity && rowOf(resourceEntity);
+  const known = row && { row: row.variable, key: keyOf(row.variable.entity, resource as object) };
+  try {
+    const asked = row === undefined ? resource : row.unknown;
+    const { results, pace } = await evaluator.constraintsOf('allow', actor.unknown, action, asked);
+    const allowed = await conditionOf(results, pace);
+    const condition = known === undefined ? allowed : askOfKnown(allowed, known, actor.variable);
+    refuseTooLarge(condition);
+    return adapter.select(entity, condition);
+  } catch (error) {
+    throw explained(error);
+  }
+}
+
+/** @throws {KoaOsoError} `ERR_KOA_OSO_INVALID_ARGUMENT` if a part of it is missing: the row is not saved yet, or not loaded as a whole */
+function keyOf(entity: Entity, row: object): KnownRow['key'] {
+  return entity.key.map(field => {
+    const value = propertyOf(row, field.name);
+    if (value === undefined || value === null) throw errors.noKey(entity.name, field.name);
+    return { field, value };
+  });
+}
+
+function requireEntity(schema: Schema, classOrName: Class | string): Entity {
+  const entity = entityOf(schema, classOrName);
+  if (entity !== undefined) return entity;
+  throw errors.unregisteredEntity(typeof classOrName === 'string' ? classOrName : classOrName.name);
+}
+
+function adapterOf(oso: FilteringEngine): EntityAdapter<unknown, unknown> {
+  const adapter = oso.getHost().adapter as Partial<EntityAdapter<unknown, unknown>>;
+  if (typeof adapter.select !== 'function') throw errors.noAdapter();
+  return adapter as EntityAdapter<unknown, unknown>;
+}
+
+function rowsFor(oso: FilteringEngine): ReturnType<typeof unknownRows> {
+  return unknownRows(name => oso.getHost().getType(name)?.cls as Class | undefined);
 }
 
 /** SQLite takes 32,766 bound values in a statement; some are left for what the application asks for besides. */

@@ -22,7 +22,7 @@ export function write(text: Text): string {
 }
 
 /** Oso refuses variables that a rule names once, unless they start with an underscore. */
-function withoutSingletons(policy: string): string {
+export function withoutSingletons(policy: string): string {
   return policy.replaceAll(/^\w+\(.*;$/gm, rule =>
     rule.replaceAll(/\b(actor|action|resource|item|found|[a-z]+\d+)\b(?!\()/g, name =>
       rule.split(new RegExp(`\\b${name}\\b`)).length === 2 ? `_${name}` : name,

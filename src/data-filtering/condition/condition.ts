@@ -520,7 +520,7 @@ function isThat(condition: Condition, { number }: RowVariable, relation: EntityR
 const spoken = new WeakMap<Condition, Map<number, boolean>>();
 
 /** Whether a condition speaks of a row. It is worked out once: a condition may be a part of many. */
-function speaksOf(condition: Condition, row: RowVariable): boolean {
+export function speaksOf(condition: Condition, row: RowVariable): boolean {
   if ('column' in condition) return condition.column.row.number === row.number;
   let known = spoken.get(condition);
   if (known === undefined) {

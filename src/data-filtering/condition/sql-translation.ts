@@ -147,6 +147,10 @@ export function sqlTranslation<Sql>(pieces: SqlPieces<Sql>): Translation<Sql> {
     isNotNull: column => sql`${nameOf(column)} is not null`,
     readable,
     exists: (relation, from, to, condition) => {
+      if (relation.joinTable === undefined && relation.join.length === 0) {
+        const where = condition ?? sql`1 = 1`;
+        return sql`exists ${pieces.select(sql`1`, { entity: relation.target, alias: aliasOf(to), where })}`;
+      }
       const related = relatedRows(pieces, relation, to.number, field =>
         pieces.column(aliasOf(from), field, from.entity),
       );

@@ -72,21 +72,22 @@ const MAX_RELATIONS = 30;
 /** Classes that values of fields may be of. */
 const VALUE_CLASSES: ReadonlySet<unknown> = new Set([Object, String, Number, Boolean, Date, Array]);
 
-/** What policies say of paths into rows, as conditions on the rows of one entity. */
+/** What policies say of paths into rows, as conditions on these rows. */
 export class Paths {
   readonly #classNamed: ClassNamed;
-  readonly #root: RowVariable;
   readonly #rowVariables = new Map<string, RowVariable>();
   readonly #relatedBy = new Map<string, Condition>();
+  /** How many rows are spoken of; the next one has it as its number. */
+  #count = 0;
 
-  constructor(entity: Entity, classNamed: ClassNamed) {
+  constructor(classNamed: ClassNamed) {
     this.#classNamed = classNamed;
-    this.#root = { entity, number: 0 };
   }
 
-  /** The row that is asked about. */
-  get root(): RowPath {
-    return { kind: 'row', via: { from: this.#root, relations: [] }, relation: undefined };
+  /** Another row that is asked about, where paths begin. */
+  root(entity: Entity): RowPath {
+    const from: RowVariable = { entity, number: this.#count++ };
+    return { kind: 'row', via: { from, relations: [] }, relation: undefined };
   }
 
   /** An attribute of what a path leads to. */
@@ -424,7 +425,7 @@ export class Paths {
   #rowVariable(step: string, entity: Entity): RowVariable {
     const known = this.#rowVariables.get(step);
     if (known !== undefined) return known;
-    const row: RowVariable = { entity, number: this.#rowVariables.size + 1 };
+    const row: RowVariable = { entity, number: this.#count++ };
     this.#rowVariables.set(step, row);
     return row;
   }

@@ -9,7 +9,7 @@ import {
   Unknown,
 } from '../../polar/values/unknown.js';
 import type { PolicyOperator } from '../condition/comparison.js';
-import { always, and, type Condition, negate, never, or } from '../condition/condition.js';
+import { always, and, type Condition, negate, never, or, type RowVariable } from '../condition/condition.js';
 import type { Entity, EntityRelation } from '../schema.js';
 import { Unfilterable } from '../unfilterable.js';
 import { type ClassNamed, type Item, type Path, Paths, type RowPath } from './paths.js';
@@ -103,14 +103,26 @@ class Reaches implements Constraint {
   }
 }
 
-/** A row of which a policy knows only the class, for CompiledOso to evaluate the policy with. */
-export function unknownRow(entity: Entity, classNamed: ClassNamed): Unknown {
-  const paths = new Paths(entity, classNamed);
-  return new UnknownPath(paths, paths.root);
+/** A row of which a policy knows only the class, and its variable in the conditions. */
+export interface UnknownRow {
+  readonly unknown: Unknown;
+  readonly variable: RowVariable;
 }
 
 /**
- * The condition for a row to be allowed: that all constraints of one of the results hold. There may be as many results as
+ * Makes rows for CompiledOso to evaluate a policy with. The first has the number 0 in conditions, as the row that is filtered;
+ * each other has a number of its own.
+ */
+export function unknownRows(classNamed: ClassNamed): (entity: Entity) => UnknownRow {
+  const paths = new Paths(classNamed);
+  return entity => {
+    const root = paths.root(entity);
+    return { unknown: new UnknownPath(paths, root), variable: root.via.from };
+  };
+}
+
+/**
+ * The condition for the rows to be allowed: that all constraints of one of the results hold. There may be as many results as
  * the actor has values.
  */
 export async function conditionOf(results: readonly Constraints[], pace: Pace): Promise<Condition> {
