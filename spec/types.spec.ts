@@ -14,6 +14,7 @@ import {
   type ErrorCode,
   KoaOso,
   KoaOsoError,
+  type ListQuery,
   type PolicyRefusedError,
   type PolicyWatcher,
   type RequestOso,
@@ -185,6 +186,32 @@ describe('types', () => {
     expectTypeOf(AuthorizedResource).toBeCallableWith(Expense);
     // @ts-expect-error no parameter decorator
     (controller: Controller) => AuthorizedResource()(controller);
+  });
+
+  it('authorizedActors names the class of the actors, and the resource', () => {
+    (oso: RequestOso<User, Action>, ofActor: ActorOso<User, Action>) => {
+      const resource = new Expense('1', 'ann');
+      expectTypeOf(oso.authorizedActors<string>(User, { resource })).toEqualTypeOf<Promise<string>>();
+      expectTypeOf(oso.authorizedActors(User, { resource, action: 'read' })).toEqualTypeOf<
+        Promise<ListQuery<User>>
+      >();
+      expectTypeOf(ofActor.authorizedActors(User, { resource, action: 'approve' })).toEqualTypeOf<
+        Promise<ListQuery<User>>
+      >();
+      // @ts-expect-error no resource
+      oso.authorizedActors(User, { action: 'read' });
+      // @ts-expect-error no options
+      oso.authorizedActors(User);
+      // @ts-expect-error a misspelt action
+      oso.authorizedActors(User, { resource, action: 'raed' });
+      // @ts-expect-error the name of a class
+      oso.authorizedActors('User', { resource });
+      // @ts-expect-error who may is what is asked
+      oso.authorizedActors(User, { resource, actor: new User('ann') });
+      // @ts-expect-error outside of a request there is no method to be the action
+      ofActor.authorizedActors(User, { resource });
+    };
+    expectTypeOf<Decision['kind']>().extract<'authorizedActors'>().not.toBeNever();
   });
 
   it('rows that are asked about together keep their class', () => {

@@ -144,6 +144,189 @@ for (const Engine of [Oso, CompiledOso as unknown as typeof Oso]) {
   });
 }
 
+class Member {
+  id = 0;
+  folderId = 0;
+  userId = 0;
+}
+class Folder {
+  id = 0;
+  name = '';
+  open = false;
+  parentId: number | null = null;
+}
+class Person {
+  id = 0;
+  managerId: number | null = null;
+}
+
+const folderDescription = {
+  Person: {
+    class: Person,
+    table: 'people',
+    fields: { id: 'integer', managerId: { type: 'integer', nullable: true } },
+    relations: {
+      manager: { one: 'Person', on: { managerId: 'id' }, foreignKey: true },
+      memberships: { many: 'Member', on: { id: 'userId' } },
+    },
+  },
+  Folder: {
+    class: Folder,
+    table: 'folders',
+    fields: {
+      id: 'integer',
+      name: 'text',
+      open: 'boolean',
+      parentId: { type: 'integer', nullable: true },
+    },
+    relations: {
+      parent: { one: 'Folder', on: { parentId: 'id' }, foreignKey: true },
+      members: { many: 'Member', on: { id: 'folderId' } },
+    },
+  },
+  Member: {
+    class: Member,
+    table: 'members',
+    fields: { id: 'integer', folderId: 'integer', userId: 'integer' },
+    relations: { user: { one: 'Person', on: { userId: 'id' }, foreignKey: true } },
+  },
+} as const;
+
+const inFolders = {
+  Person: make(Person, { id: 1 }, { id: 2, managerId: 1 }, { id: 3, managerId: 2 }, { id: 4, managerId: 4 }),
+  Folder: make(
+    Folder,
+    { id: 1, name: 'a', open: true },
+    { id: 2, name: 'b', parentId: 1 },
+    { id: 3, name: 'c', parentId: 2 },
+    { id: 4, name: 'a' },
+    { id: 5, name: 'b', parentId: 5 },
+  ),
+  Member: make(Member, { id: 1, folderId: 1, userId: 2 }, { id: 2, folderId: 3, userId: 3 }),
+};
+
+/** Of rules that call themselves for the folder that a folder is in, or for the manager of a person: who may read the folders 1 to 5. */
+const RECURSIVE = {
+  'of the resource': {
+    policy: `
+      allow(person: Person, "read", folder: Folder) if isOpen(folder) and person.id != 1;
+      isOpen(folder: Folder) if folder.open;
+      isOpen(folder: Folder) if isOpen(folder.parent);
+    `,
+    who: [[2, 3, 4], [2, 3, 4], [2, 3, 4], [], []],
+  },
+  'of what the resource is related to': {
+    policy: `
+      allow(_: Person, "read", folder: Folder) if isOpen(folder.parent);
+      isOpen(folder: Folder) if folder.open;
+      isOpen(folder: Folder) if isOpen(folder.parent);
+    `,
+    who: [[], [1, 2, 3, 4], [1, 2, 3, 4], [], []],
+  },
+  'of the actors': {
+    policy: `
+      allow(person: Person, "read", folder: Folder) if folder.open and isUnderTwo(person);
+      isUnderTwo(person: Person) if person.id = 2;
+      isUnderTwo(person: Person) if isUnderTwo(person.manager);
+    `,
+    who: [[2, 3], [], [], [], []],
+  },
+  'of both, each by itself': {
+    policy: `
+      allow(person: Person, "read", folder: Folder) if isOpen(folder) and isUnderTwo(person);
+      allow(person: Person, "read", folder: Folder) if folder.id = 5 and isUnderTwo(person.manager);
+      isOpen(folder: Folder) if folder.open;
+      isOpen(folder: Folder) if isOpen(folder.parent);
+      isUnderTwo(person: Person) if person.id = 2;
+      isUnderTwo(person: Person) if isUnderTwo(person.manager);
+    `,
+    who: [[2, 3], [2, 3], [2, 3], [], [3]],
+  },
+} as const;
+
+/** Such that ask of both at once. */
+const RECURSIVE_OF_BOTH = {
+  'a role that is inherited': `
+    allow(actor, action, resource) if has_permission(actor, action, resource);
+    actor Person {}
+    resource Folder {
+      permissions = ["read"];
+      roles = ["reader"];
+      relations = { parent: Folder };
+      "read" if "reader";
+      "reader" if "reader" on "parent";
+    }
+    has_relation(parent: Folder, "parent", child: Folder) if child.parent = parent;
+    has_role(person: Person, _: String, folder: Folder) if
+      membership in person.memberships and membership.folderId = folder.id;
+  `,
+  'a rule with the actor in its head': `
+    allow(person: Person, "read", folder: Folder) if reads(person, folder);
+    reads(person: Person, folder: Folder) if member in folder.members and member.user = person;
+    reads(person: Person, folder: Folder) if reads(person, folder.parent);
+  `,
+  'a rule with a field of the actor in its head': `
+    allow(person: Person, "read", folder: Folder) if reads(person.id, folder);
+    reads(id, folder: Folder) if member in folder.members and member.userId = id;
+    reads(id, folder: Folder) if reads(id, folder.parent);
+  `,
+  'a rule that calls itself inside of a not': `
+    allow(_: Person, "read", folder: Folder) if not isOpen(folder);
+    isOpen(folder: Folder) if folder.open;
+    isOpen(folder: Folder) if isOpen(folder.parent);
+  `,
+};
+
+for (const Engine of [Oso, CompiledOso as unknown as typeof Oso]) {
+  describe(`who may, by ${Engine.name} and rules that call themselves`, () => {
+    async function inThese(policy: string): Promise<Oso & ActorsEngine> {
+      const oso = new Engine({ equalityFn: entityEquality(folderDescription) });
+      registerEntities(oso, inFolders, folderDescription);
+      await oso.loadStr(policy, 'folders.polar');
+      return oso as Oso & ActorsEngine;
+    }
+    const ask = async (oso: ActorsEngine, folder: Folder) =>
+      (await oso.authorizedActors(Person, 'read', folder)).map(({ id }) => id);
+
+    for (const [what, { policy, who }] of Object.entries(RECURSIVE)) {
+      it(`is right if they ask ${what}`, async () => {
+        const oso = await inThese(policy);
+        const found: number[][] = [];
+        for (const folder of inFolders.Folder) found.push(await ask(oso, folder));
+        expect(found).to.deep.equal(who);
+        expect(await ask(oso, Object.assign(new Folder(), { id: 99, open: true }))).to.deep.equal([]);
+      });
+    }
+
+    for (const [what, policy] of Object.entries(RECURSIVE_OF_BOTH)) {
+      it(`is refused, by name, for ${what}`, async () => {
+        const oso = await inThese(policy);
+        const refused = await ask(oso, inFolders.Folder[2] as Folder).catch(
+          (error: Error & { code?: string }) => error,
+        );
+        expect(refused).to.have.property('code', 'ERR_KOA_OSO_UNFILTERABLE_POLICY');
+        expect(refused)
+          .to.have.property('message')
+          .which.matches(/calls itself.* at folders\.polar:\d/);
+      });
+    }
+
+    it('tells apart which values the two may have together', async () => {
+      const oso = await inThese(`
+        allow(person: Person, "read", folder: Folder) if person.id = 1 and folder.name = "a";
+        allow(person: Person, "read", folder: Folder) if person.id = 2 and folder.name = "b";
+        allow(person: Person, "read", folder: Folder) if person.id = 3 and folder.name = "c";
+        allow(_: Person, "read", folder: Folder) if folder.id = 2 and folder.name = "c";
+        allow(_: Person, "read", folder: Folder) if folder.id = 3 and folder.name = "b";
+        allow(_: Person, "read", folder: Folder) if folder.id = 4 and folder.name = "a";
+      `);
+      const found: number[][] = [];
+      for (const folder of inFolders.Folder) found.push(await ask(oso, folder));
+      expect(found).to.deep.equal([[1], [2], [3], [1, 2, 3, 4], [2]]);
+    });
+  });
+}
+
 describe('who may, in SQL', () => {
   const db = new Kysely<Record<string, Record<string, never>>>({
     dialect: {

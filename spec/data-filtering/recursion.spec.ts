@@ -1,7 +1,9 @@
 import { expect } from 'chai';
 import type { Oso } from 'oso';
+import type { EntityAdapter } from '../../src/data-filtering/adapter.js';
 import { CompiledOso } from '../../src/polar/index.js';
 import { randomRun } from '../support/random-run.js';
+import type { ActorsEngine } from './support/agreement.js';
 import { actorOf, stores, world } from './support/forest.js';
 import type { Engine } from './support/store.js';
 import {
@@ -126,11 +128,56 @@ function meanings(data: Data, actor: User): Record<keyof typeof POLICIES, Meanin
   };
 }
 
+/** Rules that call themselves for the resource, for what it belongs to, and for the actors, of whom none is known. */
+const WHO = `
+  allow(user: User, "read", line: Line) if follows(line) and isUnderAnn(user);
+  allow(user: User, "read", expense: Expense) if isInA(expense.organization) and expense.owner = user;
+  follows(line: Line) if line.cents = 1;
+  follows(line: Line) if line.cents != 0 and follows(line.previous);
+  isUnderAnn(user: User) if user.managerId = "ann";
+  isUnderAnn(user: User) if isUnderAnn(user.manager);
+  isInA(organization: Organization) if organization.name = "a";
+  isInA(organization: Organization) if isInA(organization.parent);
+`;
+
+/** What {@link WHO} means. */
+function whoMeans(data: Data) {
+  const organization = (id: string | null) =>
+    data.Organization.find(each => each.id === id && each.deletedAt === null);
+  return {
+    follows: (line: Line) =>
+      reaches(
+        line,
+        row => data.Line.find(each => each.expenseId === row.expenseId && each.number === row.previousNumber),
+        ({ cents }) => cents === 1,
+        ({ cents }) => cents !== 0,
+      ),
+    isUnderAnn: (user: User) =>
+      reaches(
+        user,
+        row => data.User.find(each => each.id === row.managerId),
+        ({ managerId }) => managerId === 'ann',
+      ),
+    isInA: (expense: Expense) =>
+      reaches(
+        organization(expense.organizationId),
+        row => organization(row.parentId),
+        ({ name }) => name === 'a',
+      ),
+  };
+}
+
 const isThere = (row: object): boolean => (row as { deletedAt?: Date | null }).deletedAt == null;
 
 async function listed(oso: Oso, actor: User, entity: EntityName): Promise<readonly string[]> {
   const rows = (await oso.authorizedResources(actor, 'read', description[entity].class as never)) as object[];
   return rows.map(row => keyOf(entity, row)).sort();
+}
+
+async function actorsOf(oso: Oso, row: object): Promise<readonly string[]> {
+  const query = await (oso as unknown as ActorsEngine).authorizedActors(description.User.class, 'read', row);
+  const { adapter } = oso.getHost() as unknown as { adapter: EntityAdapter<unknown, User> };
+  return (await adapter.executeQuery(query)).map(({ id }) => id).sort();
 }
 
 for (const store of stores) {
@@ -177,5 +224,33 @@ for (const store of stores) {
         expect(some / all).to.be.within(0.05, 0.95);
       });
     }
+
+    it(`find who may, for ${CASES} random cases from seed ${SEED}, in one statement`, async function () {
+      this.timeout(0);
+      const oso = store.oso(CompiledOso as unknown as Engine);
+      await oso.loadStr(WHO);
+      let [some, all] = [0, 0];
+      for (let seed = SEED; seed < SEED + CASES; seed++) {
+        const data = world(seed, seed % 3 !== 0);
+        await store.fill(data);
+        const { follows, isUnderAnn, isInA } = whoMeans(data);
+        for (const [entity, may] of [
+          ['Line', (user: User, line: Line) => follows(line) && isUnderAnn(user)],
+          ['Expense', (user: User, expense: Expense) => isInA(expense) && expense.ownerId === user.id],
+        ] as [EntityName, (user: User, row: object) => boolean][]) {
+          for (const row of (data[entity] as readonly object[]).slice(seed % 3, (seed % 3) + 2)) {
+            const expected = data.User.filter(user => may(user, row)).map(({ id }) => id);
+            store.statements();
+            const found = await actorsOf(oso, row);
+            const statements = store.statements();
+            expect(found, `${entity} ${keyOf(entity, row)}, seed ${seed}`).to.deep.equal(expected.sort());
+            if (statements !== undefined) expect(statements).to.have.length(1);
+            some += expected.length;
+            all += data.User.length;
+          }
+        }
+      }
+      expect(some / all).to.be.within(0.05, 0.95);
+    });
   });
 }

@@ -40,7 +40,10 @@ class Expense {
   declare teamId: number;
 }
 
-const POLICY = 'allow(name: String, _, expense: Expense) if expense.team.approver = name;';
+const POLICY = `
+  allow(name: String, _, expense: Expense) if expense.team.approver = name;
+  allow(team: Team, "take over", expense: Expense) if expense.team = team and team.approver = "bob";
+`;
 
 const TABLES = [
   'CREATE TABLE teams (id INTEGER NOT NULL PRIMARY KEY, approver VARCHAR NOT NULL)',
@@ -287,6 +290,24 @@ for (const place of places) {
           const expense = await place.transaction(transaction => place.expense(transaction, 1));
           expect(await koaOso.for('bob').isAllowed(expense, { action: 'approve' })).to.equal(false);
           expect(await koaOso.for('ann').isAllowed(expense, { action: 'approve' })).to.equal(true);
+        });
+
+        it('finds who may by what the transaction has changed, and by its connection', async () => {
+          const ask = (transaction: unknown, resource: object) =>
+            koaOso
+              .for(null)
+              .using(transaction)
+              .authorizedActors<unknown>(Team, { action: 'take over', resource });
+          const [before, after] = await place.transaction(async transaction => {
+            const expense = await place.expense(transaction, 1);
+            const before = await place.run(transaction, await ask(transaction, expense));
+            await place.setApprover(transaction, 'bob');
+            const after = await place.run(transaction, await ask(transaction, expense));
+            await place.setApprover(transaction, 'ann');
+            return [before, after];
+          });
+          expect(before).to.deep.equal([]);
+          expect(after).to.deep.equal([1]);
         });
 
         // On SQLite, and on PGlite, there is one connection, and so one transaction at a time.

@@ -352,7 +352,7 @@ class Agreement {
 }
 
 /** What an Oso has besides, once entities are registered with it. */
-interface ActorsEngine {
+export interface ActorsEngine {
   authorizedActors(actorClass: unknown, action: unknown, resource: unknown): Promise<unknown>;
 }
 

@@ -50,8 +50,24 @@ class Placing {
         return this.#placeExists(condition);
       case 'compareColumns':
         return this.#compareKey(condition) ?? this.#lookUp([condition]);
-      default:
+      // Of the key alone: the two conditions of a recursion speak of no row but those that it comes to.
+      case 'reaches':
+      case 'reachesNone':
+      // Its columns may be those of several rows. What is not of this one is outside of the look-up, and can be seen from there.
+      case 'inRows':
+      case 'notExists':
+      case 'compare':
+      case 'in':
+      case 'notIn':
+      case 'isNull':
+      case 'isNotNull':
+      case 'isReadable':
+      case 'isUnreadable':
         return this.#lookUp([condition]);
+      // They speak of no row.
+      case 'always':
+      case 'never':
+        return condition;
     }
   }
 
