@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import { CompiledOso } from '../../src/polar/index.js';
 import { actorOf, stores, world } from './support/forest.js';
 import type { Engine } from './support/store.js';
-import { keyOf, Line, Membership } from './support/world.js';
+import { Expense, keyOf, Line, Membership } from './support/world.js';
 
 const POLICY = `
   allow(actor, "read", line: Line) if
@@ -15,6 +15,13 @@ const POLICY = `
     other in actor.others and membership.userId = other.userId and membership.organizationId = other.organizationId;
   allow(actor, "follow", line: Line) if
     key in actor.keys and line.previousNumber = key.number and line.expenseId = key.expenseId and line.cents > 0;
+`;
+
+const INFINITE = `
+  allow(actor, "read", expense: Expense) if is_one(actor, expense);
+  allow(actor, "skip", expense: Expense) if not is_one(actor, expense);
+  is_one(actor, expense: Expense) if
+    pair in actor.pairs and expense.cents = pair.cents and expense.amount = pair.amount;
 `;
 
 /** So many cases, each of another world. */
@@ -73,6 +80,31 @@ for (const store of stores) {
         }
       }
       expect([...texts].slice(1)).to.deep.equal([]);
+    });
+
+    it('tell infinite numbers apart', async () => {
+      const oso = store.oso(CompiledOso as unknown as Engine);
+      await oso.loadStr(INFINITE);
+      const data = world(1, true);
+      const pairs = [
+        { cents: 1, amount: Number.POSITIVE_INFINITY },
+        { cents: 1, amount: Number.NEGATIVE_INFINITY },
+        { cents: 2, amount: Number.POSITIVE_INFINITY },
+        { cents: 3, amount: 5 },
+      ];
+      const expenses = data.Expense.filter(({ deletedAt }) => deletedAt === null).slice(0, 5);
+      const other = { cents: 2, amount: Number.NEGATIVE_INFINITY };
+      for (const [at, expense] of expenses.entries()) Object.assign(expense, [...pairs, other][at]);
+      await store.fill({ ...data, Expense: expenses });
+      const actor = Object.assign(actorOf(data, data.User[0]?.id as string), { pairs });
+      const listed = async (action: string) => {
+        const list = (await oso.authorizedResources(actor, action, Expense as never)) as Expense[];
+        return list.map(({ id }) => id).sort();
+      };
+      const ids = (rows: readonly Expense[]) => rows.map(({ id }) => id).sort();
+      expect(expenses).to.have.lengthOf(5);
+      expect(await listed('read')).to.deep.equal(ids(expenses.slice(0, 4)));
+      expect(await listed('skip')).to.deep.equal(ids(expenses.slice(4)));
     });
   });
 }

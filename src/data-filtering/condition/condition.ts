@@ -308,7 +308,7 @@ const PLAIN: ReadonlySet<string | undefined> = new Set(['integer', 'number', 'bi
 function fromRows(group: readonly Tabled[]): readonly Condition[] {
   const [{ columns, others }] = group as readonly [Tabled];
   const rows = new Map<string, readonly unknown[]>();
-  for (const tabled of group) for (const row of tabled.rows) rows.set(JSON.stringify(row), row);
+  for (const tabled of group) for (const row of tabled.rows) rows.set(keyOfRow(row), row);
   const distinct = columns.map((_, at) => new Set([...rows.values()].map(row => row[at])));
   const varying = distinct.filter(({ size }) => size > 1).length;
   const isProduct = distinct.reduce((product, { size }) => product * size, 1) === rows.size;
@@ -425,7 +425,7 @@ function makeKey(condition: Condition): string {
     case 'notIn':
       return `${keyOfColumn(condition.column)} ${condition.kind} ${condition.values.map(keyOfValue).join(',')}`;
     case 'inRows':
-      return `${condition.columns.map(keyOfColumn).join()} in ${JSON.stringify(condition.rows)}`;
+      return `${condition.columns.map(keyOfColumn).join()} in ${condition.rows.map(row => `(${keyOfRow(row)})`).join()}`;
     case 'isNotNull':
       return `${condition.kind} ${keyOfColumn(condition.column)} ${condition.column.field.mayFail}`;
     case 'isNull':
@@ -464,6 +464,11 @@ function keyOfColumn({ row, field }: Column): string {
 
 function operatorOf(condition: Comparison): string {
   return isNegated(condition) ? `not ${condition.operator}` : condition.operator;
+}
+
+/** JSON would make the same of all numbers that are infinite. */
+function keyOfRow(row: readonly unknown[]): string {
+  return row.map(keyOfValue).join();
 }
 
 function keyOfValue(value: unknown): string {
