@@ -207,6 +207,14 @@ const inFolders = {
 
 /** Of rules that call themselves for the folder that a folder is in, or for the manager of a person: who may read the folders 1 to 5. */
 const RECURSIVE = {
+  'of the resource alone': {
+    policy: `
+      allow(_: Person, "read", folder: Folder) if isOpen(folder);
+      isOpen(folder: Folder) if folder.open;
+      isOpen(folder: Folder) if isOpen(folder.parent);
+    `,
+    who: [[1, 2, 3, 4], [1, 2, 3, 4], [1, 2, 3, 4], [], []],
+  },
   'of the resource': {
     policy: `
       allow(person: Person, "read", folder: Folder) if isOpen(folder) and person.id != 1;
