@@ -1,8 +1,9 @@
+import type { Context } from 'koa';
 import { Authorize, AuthorizedQuery, AuthorizedResource, CurrentActor } from 'koa-oso/routing-controllers';
-import { Get, HttpError, JsonController, Post, QueryParams } from 'routing-controllers';
+import { Ctx, Get, HttpError, JsonController, Post, QueryParams } from 'routing-controllers';
 import type { SelectQueryBuilder } from 'typeorm';
 import { Expense, type ExpenseStatus } from '../entities/expense.js';
-import type { User } from '../entities/user.js';
+import { User } from '../entities/user.js';
 import { ExpenseListing, expenseList } from '../expense-list.js';
 import { advance, expenseOf } from '../expenses.js';
 import { expenseView } from '../views.js';
@@ -30,6 +31,15 @@ export class ExpenseController {
   @Authorize({ resource: expenseOf, action: 'read' })
   show(@AuthorizedResource() expense: Expense) {
     return expenseView(expense);
+  }
+
+  /** Who may approve it, for those who may read it: the same rules, asked the other way round. */
+  @Get('/:id/approvers')
+  @Authorize({ resource: expenseOf, action: 'read' })
+  async listApprovers(@AuthorizedResource() expense: Expense, @Ctx() { oso }: Context) {
+    const approvers = await oso.authorizedActors(User, { action: 'approve', resource: expense });
+    const users = await approvers.orderBy('User.id').getMany();
+    return { approvers: users.map(({ id, name }) => ({ id, name })) };
   }
 
   @Post('/:id/approve')
