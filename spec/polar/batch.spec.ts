@@ -13,6 +13,13 @@ class Team {
 class Task {
   id!: number;
   teamId!: number;
+  formerId = 9;
+  leads(team: Team, name: string): boolean {
+    return team.lead === name;
+  }
+  leadAll(teams: readonly Team[], name: string): boolean {
+    return teams.every(team => team.lead === name);
+  }
   /** Never settles. */
   stuck(): Promise<boolean> {
     return new Promise(() => {});
@@ -27,8 +34,11 @@ class Task {
 const description = {
   Task: {
     class: Task,
-    fields: { id: 'integer', teamId: 'integer' },
-    relations: { team: { one: 'Team', on: { teamId: 'id' } } },
+    fields: { id: 'integer', teamId: 'integer', formerId: 'integer' },
+    relations: {
+      team: { one: 'Team', on: { teamId: 'id' }, foreignKey: true },
+      former: { one: 'Team', on: { formerId: 'id' }, foreignKey: true },
+    },
   },
   Team: { class: Team, fields: { id: 'integer', lead: 'text' } },
 } as const;
@@ -39,7 +49,13 @@ describe('a batch of CompiledOso', () => {
   /** The ids of the teams that each statement loads. */
   let loaded: number[][];
 
-  async function load(policy: string, options: ConstructorParameters<typeof CompiledOso>[0] = {}) {
+  async function load(
+    policy: string,
+    {
+      hasForeignKeys = false,
+      ...options
+    }: ConstructorParameters<typeof CompiledOso>[0] & { hasForeignKeys?: boolean } = {},
+  ) {
     const oso = new CompiledOso({ onFallback: () => {}, ...options });
     loaded = [];
     const teamsOf = async (ids: readonly number[]) => {
@@ -54,9 +70,9 @@ describe('a batch of CompiledOso', () => {
         {
           select: () => [],
           execute: async () => [],
-          hasForeignKeys: false,
+          hasForeignKeys,
           held,
-          load: async ({ owner }) => (await teamsOf([(owner as Task).teamId]))[0] ?? [],
+          load: async ({ values }) => (await teamsOf(values as number[]))[0] ?? [],
           loadMany: ({ owners }) => teamsOf(owners.map(([id]) => id as number)),
         },
         () => expect.fail('no transactions'),
@@ -111,6 +127,29 @@ describe('a batch of CompiledOso', () => {
       batch.isAllowed('ann', 'see', task(7)),
     ]);
     expect(answers).to.deep.equal(['The database is gone', 'The database is gone', true]);
+  });
+
+  it('loads what is asked for while a question waits, from wherever it is asked', async () => {
+    const rules = {
+      'an argument': 'task.leads(task.team, "ann")',
+      'in a list': 'task.leadAll([task.team], "ann")',
+      'compared with another class': 'not task.team = task and task.team.lead = "ann"',
+      'compared with each other': 'not task.team < task.former and task.team.lead = "ann"',
+    };
+    for (const [what, rule] of Object.entries(rules)) {
+      const oso = await load(`allow(_, _, task: Task) if ${rule};`, {
+        budget: { milliseconds: 1000 },
+        hasForeignKeys: true,
+      });
+      const ask = () => {
+        const batch = oso.batch();
+        return outcomes([1, 2, 3].map(id => batch.isAllowed('ann', 'see', task(id))));
+      };
+      expect(await ask(), what).to.deep.equal([true, false, true]);
+      // Node calls what is to be done next before promises there.
+      const inTimer = new Promise(resolve => setTimeout(() => resolve(ask())));
+      expect(await inTimer, what).to.deep.equal([true, false, true]);
+    }
   });
 
   it('fails for the question about a row that cannot be read, and no other', async () => {

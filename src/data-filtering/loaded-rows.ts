@@ -66,7 +66,9 @@ export class LoadedRows implements RelationSource {
   readonly #asked = new Map<Iterable<unknown>, Map<EntityRelation, number>>();
   readonly #loading: RelationOf[] = [];
   /** What waits until it is loaded together, and who has asked; undefined if each is loaded at once. */
-  #gathered: { readonly requests: Request[]; readonly askers: RelationOf[] } | undefined;
+  #gathered:
+    | { readonly requests: Request[]; readonly askers: RelationOf[]; readonly onAsked: () => void }
+    | undefined;
 
   constructor(access: RelationAccess) {
     this.#access = access;
@@ -128,8 +130,8 @@ export class LoadedRows implements RelationSource {
     return reference;
   }
 
-  gather(): void {
-    this.#gathered ??= { requests: [], askers: [] };
+  gather(onAsked: () => void): void {
+    this.#gathered ??= { requests: [], askers: [], onAsked };
   }
 
   expect(value: unknown): void {
@@ -185,7 +187,10 @@ export class LoadedRows implements RelationSource {
     const started = wanted.map(each => this.#request(each));
     const requests = started.flatMap(({ request }) => request ?? []);
     if (this.#gathered === undefined) void this.#loadAll(requests);
-    else this.#gathered.requests.push(...requests);
+    else if (requests.length > 0) {
+      this.#gathered.requests.push(...requests);
+      this.#gathered.onAsked();
+    }
     return started.map(({ found }) => found);
   }
 

@@ -150,7 +150,7 @@ export function isExact(value: unknown, type: FieldType): boolean {
     return Number.isSafeInteger(value) && (value as number) >= type.min && (value as number) <= type.max;
   }
   if (kind === 'number') return Number.isSafeInteger(value);
-  if (typeof value !== 'string' || hasNul(value)) return false;
+  if (typeof value !== 'string' || hasNul(value) || !value.isWellFormed()) return false;
   if (kind === 'uuid') return UUID.test(value);
   return kind === 'bigint' ? WHOLE.test(value) : kind === 'text' || kind === 'enum';
 }

@@ -8,8 +8,12 @@ export interface RelationSource {
   follow(owner: object, relation: Relation): unknown;
   /** What is being loaded, for who has waited too long: "`owner` of Expense". Undefined if nothing is. */
   readonly loading: string | undefined;
-  /** Loads nothing by itself from now on, but gathers what is asked for. */
-  gather(): void;
+  /**
+   * Loads nothing by itself from now on, but gathers what is asked for.
+   *
+   * @param onAsked called when there is something more to load
+   */
+  gather(onAsked: () => void): void;
   /** A value that a question is about: the relations of one are loaded for all of a class. */
   expect(value: unknown): void;
   /** Loads what was gathered, as few statements as that takes. */
@@ -84,7 +88,8 @@ export class Relations {
   /** Loads for several questions, each of which says when it begins, waits, goes on and ends. */
   gather(): void {
     this.#sideBySide ??= { underWay: 0, waiting: 0 };
-    this.#source?.gather();
+    // A question may ask while it waits: what it hands to the host is awaited one after the other, and not at once.
+    this.#source?.gather(() => this.#flushIfAllWait());
   }
 
   /** A question begins. */
