@@ -249,7 +249,7 @@ export class Verbs<Actor = DefaultActor, Action = DefaultAction, InRequest exten
    * policy sees what the transaction has changed, and needs no second connection. What is asked counts as if it was asked here.
    *
    * The data source has to be known: `registerEntities` of `koa-oso/typeorm`, `koa-oso/kysely` or `koa-oso/drizzle`. The actor
-   * is found as ever. Ask while the transaction is open.
+   * is found as ever. Ask while the transaction is open: of Drizzle's, it cannot be told that it has ended.
    *
    * @param transaction what the callback of the transaction is given: TypeORM's `EntityManager`, Kysely's `Transaction`,
    *   Drizzle's `tx`
