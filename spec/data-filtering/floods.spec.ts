@@ -1,14 +1,8 @@
 import { expect } from 'chai';
 import { registerEntities, type SchemaDescription } from 'koa-oso/array';
 import { CompiledOso } from 'koa-oso/polar';
-import {
-  and,
-  type Column,
-  type Condition,
-  negate,
-  or,
-  sizeOf,
-} from '../../src/data-filtering/condition/condition.js';
+import { type Column, type Condition, sizeOf } from '../../src/data-filtering/condition/condition.js';
+import { and, negate, or } from '../../src/data-filtering/condition/simplify.js';
 import { type Translation, translate } from '../../src/data-filtering/condition/translate.js';
 
 class Post {

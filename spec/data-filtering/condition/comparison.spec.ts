@@ -4,7 +4,8 @@ import {
   compareToValue,
   type PolicyOperator,
 } from '../../../src/data-filtering/condition/comparison.js';
-import { type Column, type Condition, negate } from '../../../src/data-filtering/condition/condition.js';
+import type { Column, Condition } from '../../../src/data-filtering/condition/condition.js';
+import { negate } from '../../../src/data-filtering/condition/simplify.js';
 import { equalityOf } from '../../../src/data-filtering/equality.js';
 import type { Entity, Field, FieldType } from '../../../src/data-filtering/schema.js';
 import { Unfilterable } from '../../../src/data-filtering/unfilterable.js';

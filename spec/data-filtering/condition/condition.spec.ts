@@ -1,17 +1,15 @@
 import { expect } from 'chai';
 import {
   always,
-  and,
   type Column,
   type Condition,
-  negate,
   never,
-  or,
   type RowVariable,
   whereNotNull,
   whereNull,
   whereUnreadable,
 } from '../../../src/data-filtering/condition/condition.js';
+import { and, negate, or } from '../../../src/data-filtering/condition/simplify.js';
 import type { Entity, EntityRelation, Field } from '../../../src/data-filtering/schema.js';
 import { schema } from '../support/world.js';
 

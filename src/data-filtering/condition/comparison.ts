@@ -2,17 +2,15 @@ import { Dict } from '../../engine/oso-internals.js';
 import type { Field, FieldType } from '../schema.js';
 import { Unfilterable } from '../unfilterable.js';
 import {
-  and,
   type Column,
   type ComparisonOperator,
   type Condition,
-  negate,
   never,
-  or,
   whereNotNull,
   whereNull,
   whereUnreadable,
 } from './condition.js';
+import { and, negate, or } from './simplify.js';
 
 const LAST_TIME = 8.64e15;
 

@@ -1,6 +1,7 @@
 import type { Entity, EntityRelation, Field } from '../schema.js';
 import { compareToValue } from './comparison.js';
-import { and, type Condition, never, or, type RowVariable, speaksOf } from './condition.js';
+import { type Condition, never, type RowVariable } from './condition.js';
+import { and, or, speaksOf } from './simplify.js';
 
 /** A row of which only the key is known; the rest of it is in the database. */
 export interface KnownRow {

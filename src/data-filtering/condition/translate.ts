@@ -1,16 +1,15 @@
 import type { EntityRelation } from '../schema.js';
 import {
   always,
-  and,
   type Column,
   type ComparisonOperator,
   type Condition,
   isNegated,
   never,
-  or,
   type Reach,
   type RowVariable,
 } from './condition.js';
+import { and, or } from './simplify.js';
 import { isOfFew, isUncorrelated } from './uncorrelated.js';
 
 /**

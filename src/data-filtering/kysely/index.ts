@@ -15,8 +15,9 @@ import type { Class } from 'oso';
 import { propertyOf } from '../../guard/own-properties.js';
 import { type DataSourceAccess, type EntityAdapter, entityAdapter } from '../adapter.js';
 import { checkSchema } from '../check-entities.js';
-import { and, type Condition, notDeleted } from '../condition/condition.js';
+import { type Condition, notDeleted } from '../condition/condition.js';
 import { postgresTimestamp } from '../condition/postgres-timestamp.js';
+import { and } from '../condition/simplify.js';
 import {
   aliasOf,
   ownerValues,

@@ -2,19 +2,15 @@ import type { Class } from 'oso';
 import { compareColumns, compareToValue, type PolicyOperator } from '../condition/comparison.js';
 import {
   always,
-  and,
   type Column,
   type Condition,
-  exists,
-  negate,
   never,
-  or,
   type RowVariable,
-  reaches,
   whereNotNull,
   whereNull,
   whereUnreadable,
 } from '../condition/condition.js';
+import { and, exists, negate, or, reaches } from '../condition/simplify.js';
 import type { Entity, EntityRelation, Field } from '../schema.js';
 import { COMPARE, Unfilterable } from '../unfilterable.js';
 

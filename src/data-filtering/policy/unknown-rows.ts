@@ -9,7 +9,8 @@ import {
   Unknown,
 } from '../../polar/values/unknown.js';
 import type { PolicyOperator } from '../condition/comparison.js';
-import { always, and, type Condition, negate, never, or, type RowVariable } from '../condition/condition.js';
+import { always, type Condition, never, type RowVariable } from '../condition/condition.js';
+import { and, negate, or } from '../condition/simplify.js';
 import type { Entity, EntityRelation } from '../schema.js';
 import { Unfilterable } from '../unfilterable.js';
 import { type ClassNamed, type Item, type Path, Paths, type RowPath } from './paths.js';

@@ -1,6 +1,7 @@
 import type { DataSource } from 'typeorm';
 import { compareToValue } from '../condition/comparison.js';
-import { and, type Column, type Condition, never, type RowVariable } from '../condition/condition.js';
+import { type Column, type Condition, never, type RowVariable } from '../condition/condition.js';
+import { and } from '../condition/simplify.js';
 import {
   aliasOf,
   holdAny,
