@@ -1,8 +1,11 @@
 import { expect } from 'chai';
+import { registerEntities } from 'koa-oso/kysely';
+import { Kysely, SqliteDialect } from 'kysely';
 import type { Oso } from 'oso';
 import type { EntityAdapter } from '../../src/data-filtering/adapter.js';
 import { CompiledOso } from '../../src/polar/index.js';
 import { randomRun } from '../support/random-run.js';
+import { forKysely, openSqlJs } from '../support/sql-js.js';
 import type { ActorsEngine } from './support/agreement.js';
 import { actorOf, stores, world } from './support/forest.js';
 import type { Engine } from './support/store.js';
@@ -254,3 +257,38 @@ for (const store of stores) {
     });
   });
 }
+
+describe('a rule that calls itself, of a table with a short name', () => {
+  it('lists its rows', async () => {
+    class Folder {}
+    const database = await openSqlJs();
+    database.run(`
+      create table r1 (id integer primary key, lead text not null, parent_id integer references r1);
+      insert into r1 values (1, 'ann', null), (2, 'bob', 1), (3, 'cid', null);
+    `);
+    const db = new Kysely<{ r1: { id: number; lead: string; parent_id: number | null } }>({
+      dialect: new SqliteDialect({ database: forKysely(database) }),
+    });
+    const oso = new CompiledOso();
+    registerEntities(oso, db, {
+      Folder: {
+        class: Folder,
+        table: 'r1',
+        fields: {
+          id: 'integer',
+          lead: 'text',
+          parentId: { type: 'integer', column: 'parent_id', nullable: true },
+        },
+        relations: { parent: { one: 'Folder', on: { parentId: 'id' }, foreignKey: true } },
+      },
+    });
+    await oso.loadStr(`
+      allow(name: String, "read", folder: Folder) if leads(name, folder);
+      leads(name: String, folder: Folder) if folder.lead = name;
+      leads(name: String, folder: Folder) if leads(name, folder.parent);
+    `);
+    const rows = (await oso.authorizedResources('ann', 'read', Folder)) as { id: number }[];
+    expect(rows.map(({ id }) => id)).to.deep.equal([1, 2]);
+    await db.destroy();
+  });
+});

@@ -202,7 +202,8 @@ function reachesBy<Sql>(
   const list = (parts: readonly Sql[]) => pieces.join(parts, sql`, `);
   const { entity } = row;
   const alias = aliasOf(row);
-  const reached = `r${row.number}`;
+  // No table of an application has this name.
+  const reached = `koa_oso_r${row.number}`;
   const keyNames = entity.key.map((_, at) => `k${at}`);
   const keyName = (field: Field) => keyNames[entity.key.indexOf(field)] as string;
   const columns = entity.key.map(
