@@ -281,7 +281,7 @@ describeTracker('the list of expenses of an organization', ({ visitor, as, given
   }
 
   before(async () => {
-    await expenses.clear();
+    await expenses.deleteAll();
     await givenUser({ name: 'Kim', memberOf: { Acme: 'member' } });
     for (const owner of ['Mia', 'Kim', 'Max']) own[owner] = await givenExpense({ owner });
   });
